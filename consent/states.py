@@ -1,0 +1,124 @@
+"""The lives of a showing, a claim, a consent and a visit, as tables.
+
+Rule 1: everything that decides which state follows which stands in this file; whoever stores a state asks here first.
+Rule 2: a table knows nothing of who asks or over which wire; it is the same for both sides of the exchange.
+Rule 3: the diagrams in docs/states.md are drawn from these tables, so that picture and program cannot differ.
+
+showing   kept by the citizen's province in the hand-over store; what the phone sees.
+claim     kept by the citizen's province: one counter has the showing; what became of its request.
+consent   kept by the library: the one row for which spending and withdrawing compete.
+visit     kept by the desk: what the counter sees.
+
+A state without a way out is an end. `sources` gives the states that an event may start from, which is what a store needs
+for a conditional UPDATE: the database compares and swaps, nobody reads first and writes then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from consent.errors import Reason, Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One table: `moves[state][event]` is the next state."""
+
+    name: str
+    start: str
+    moves: Mapping[str, Mapping[str, str]]
+
+    def after(self, state: str, event: str) -> str:
+        """The state that follows; Refusal(STATE_FORBIDS), and nothing happened, where none does."""
+        following = self.moves.get(state, {}).get(event)
+        if following is None:
+            raise Refusal(Reason.STATE_FORBIDS, detail=f"{self.name}: {event} in {state}")
+        return following
+
+    def sources(self, event: str) -> frozenset[str]:
+        """The states in which an event may happen."""
+        return frozenset(state for state, events in self.moves.items() if event in events)
+
+    def target(self, event: str) -> str:
+        """The one state that an event leads to; every event of these tables leads to just one."""
+        (found,) = {events[event] for events in self.moves.values() if event in events}
+        return found
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """All states, in the order of the table, ends last."""
+        named = [*self.moves, *(to for events in self.moves.values() for to in events.values())]
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def ends(self) -> frozenset[str]:
+        """The states that nothing leads out of."""
+        return frozenset(state for state in self.states if not self.moves.get(state))
+
+    def diagram(self) -> str:
+        """The table as a Mermaid state diagram."""
+        lines = ["stateDiagram-v2", f"    [*] --> {self.start}"]
+        for state, events in self.moves.items():
+            lines += [f"    {state} --> {to}: {event}" for event, to in events.items()]
+        lines += [f"    {state} --> [*]" for state in self.states if state in self.ends]
+        return "\n".join(lines) + "\n"
+
+
+SHOWING: Final = Machine(
+    name="showing",
+    start="OPEN",
+    moves={
+        "OPEN": {"claim": "CLAIMED", "supersede": "SUPERSEDED", "expire": "EXPIRED", "refuse": "REFUSED"},
+        "CLAIMED": {
+            "answer": "ANSWERED",
+            "refuse": "REFUSED",
+            "time_out": "TIMED_OUT",
+        },
+        "ANSWERED": {
+            "consent": "CONSENTED",
+            "decline": "DECLINED",
+            "refuse": "REFUSED",
+            "undetermine": "UNDETERMINED",
+            "time_out": "TIMED_OUT",
+        },
+        "CONSENTED": {
+            "deliver": "DELIVERED",
+            "refuse": "REFUSED",
+            "undetermine": "UNDETERMINED",
+            "withdraw": "WITHDRAWING",
+        },
+        "WITHDRAWING": {"withdrawn": "WITHDRAWN", "deliver": "DELIVERED"},
+    },
+)
+
+CLAIM: Final = Machine(
+    name="claim",
+    start="ASKED",
+    moves={
+        "ASKED": {"consent": "CONSENTED", "end": "ENDED"},
+        "CONSENTED": {"end": "ENDED"},
+    },
+)
+
+CONSENT: Final = Machine(
+    name="consent",
+    start="ABSENT",
+    moves={
+        "ABSENT": {"spend": "SPENT", "withdraw": "WITHDRAWN"},
+        "SPENT": {"acknowledge": "DELIVERED"},
+    },
+)
+
+VISIT: Final = Machine(
+    name="visit",
+    start="ASKED",
+    moves={
+        "ASKED": {"fetch": "FETCHING", "refuse": "REFUSED", "undetermine": "UNDETERMINED"},
+        "FETCHING": {"admit": "PASSED", "refuse": "REFUSED", "undetermine": "UNDETERMINED"},
+        "PASSED": {"clear": "CLEARED"},
+    },
+)
+
+MACHINES: Final = (SHOWING, CLAIM, CONSENT, VISIT)
