@@ -75,7 +75,9 @@ _BODY: Final = Members(
         "cause": Text(200),
         "expires": Text(20, 20),
         "fields": Listing(
-            Members({"name": SLUG, "disclosure": choice(*DISCLOSURES), "value": Text(200, 0)}), most=24, least=1
+            Members({"name": SLUG, "disclosure": choice(*DISCLOSURES), "value": Text(200, 0)}),
+            most=24,
+            least=1,
         ),
     }
 )
@@ -95,7 +97,9 @@ class AnnotatedCopy:
     def body(self, key: EnvelopeKey) -> CopyBody:
         """Open it with the key made for the request; Refusal ENVELOPE_UNREADABLE or DOCUMENT_CLAIMS."""
         claims = self.sealed.claims
-        found: Mapping[str, Any] = strict_json(key.open(claims["env"], info=claims["req"]), depth=3, members=8)
+        found: Mapping[str, Any] = strict_json(
+            key.open(claims["env"], info=claims["req"]), depth=3, members=8
+        )
         if not _BODY.fits(found):
             raise Refusal(Reason.DOCUMENT_CLAIMS, detail="copy")
         fields = tuple(Field(**each) for each in found["fields"])

@@ -25,7 +25,11 @@ from typing import Final
 import base45
 import cbor2
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -36,7 +40,9 @@ from consent.seal import SKEW
 
 TYP: Final = "YRD1"  # how the key ring calls this kind
 PREFIX: Final = "YRD1:"
-LENGTH: Final = 173  # characters, prefix included; the budget is 178, the most that version 7 at level M takes
+LENGTH: Final = (
+    173  # characters, prefix included; the budget is 178, the most that version 7 at level M takes
+)
 LIFE: Final = timedelta(seconds=60)
 
 _RAW = 112  # bytes before base45
@@ -75,7 +81,9 @@ def open_code(text: str, ring: KeyRing, *, now: datetime) -> Code:
         raise Refusal(Reason.CODE_MALFORMED, detail="not the one spelling of a code")
     if not _holds(key.public, signature, _signed(protected, payload)):  # 3
         raise Refusal(Reason.CODE_BAD_SIGNATURE, detail=f"key {key.kid}")
-    return Code(province=key.issuer, cti=raw[_CTI], issued_at=from_epoch(issued), expires_at=from_epoch(expires))
+    return Code(
+        province=key.issuer, cti=raw[_CTI], issued_at=from_epoch(issued), expires_at=from_epoch(expires)
+    )
 
 
 def fresh(code: Code, *, now: datetime) -> Code:

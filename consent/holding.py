@@ -21,7 +21,9 @@ from consent.request import CERTIFICATE_TYPES
 from consent.seal import Sealed, open_sealed, seal, strict_json
 from consent.shapes import DIGEST, Listing, Members, Text, choice
 
-HOLDING: Final = Kind(typ="holding+jwt", claims={"holder": DIGEST, "under": DIGEST}, life=timedelta(seconds=60))
+HOLDING: Final = Kind(
+    typ="holding+jwt", claims={"holder": DIGEST, "under": DIGEST}, life=timedelta(seconds=60)
+)
 STATUSES: Final = (
     "VALID",
     "SUPERSEDED",
@@ -56,7 +58,10 @@ class Holdings:
 
     def to_bytes(self) -> bytes:
         """As the payload of an answer."""
-        found = {"certificates": [asdict(each) for each in self.certificates], "undigitised": self.undigitised}
+        found = {
+            "certificates": [asdict(each) for each in self.certificates],
+            "undigitised": self.undigitised,
+        }
         return json.dumps(found, ensure_ascii=False).encode()
 
 

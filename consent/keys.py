@@ -203,7 +203,9 @@ class SigningKey:
 
     def published(self, *kinds: str, not_before: datetime, not_after: datetime) -> PublicKey:
         """The row for the ring: this key, for these kinds, in this time."""
-        return public_key(self.public, issuer=self.issuer, kinds=kinds, not_before=not_before, not_after=not_after)
+        return public_key(
+            self.public, issuer=self.issuer, kinds=kinds, not_before=not_before, not_after=not_after
+        )
 
     def pem(self, *, mark: str = SANDBOX_MARK) -> str:
         """PKCS 8 text for a key file. Only the founder of a sandbox writes keys, so the mark is the default."""
@@ -216,7 +218,9 @@ def signing_key(private: object, *, issuer: str) -> SigningKey:
     if not isinstance(private, Ed25519PrivateKey | EllipticCurvePrivateKey):
         raise Refusal(Reason.KEY_NOT_ALLOWED, detail="not a private key that signs")
     public = private.public_key()
-    return SigningKey(issuer=issuer, alg=algorithm_of(public), kid=to_b64(thumbprint(public)), private=private)
+    return SigningKey(
+        issuer=issuer, alg=algorithm_of(public), kid=to_b64(thumbprint(public)), private=private
+    )
 
 
 def new_key(alg: str, *, issuer: str) -> SigningKey:
@@ -337,3 +341,11 @@ class KeyRing:
         if not key.not_before <= now < key.not_after:
             raise Refusal(reason, detail=f"key {key.kid} is not valid now")
         return key
+
+
+def load_secret(uri: str, *, sandbox: bool, length: int = 32) -> bytes:
+    """A shared secret of `length` bytes, base64url behind a `file:` or `env:` URI; Refusal(KEY_NOT_ALLOWED)."""
+    secret = from_b64(secret_text(uri, sandbox=sandbox).removeprefix(SANDBOX_MARK).strip())
+    if len(secret) != length:
+        raise Refusal(Reason.KEY_NOT_ALLOWED, detail=f"{uri}: not {length} bytes")
+    return secret

@@ -59,15 +59,17 @@ class Entry:
     def line(self) -> bytes:
         """The bytes that the digest covers: one JSON array, so that no two entries run into each other."""
         return json.dumps(
-            [self.position, self.previous, self.at, self.act, self.body], ensure_ascii=False, separators=(",", ":")
+            [self.position, self.previous, self.at, self.act, self.body],
+            ensure_ascii=False,
+            separators=(",", ":"),
         ).encode()
 
 
-def following(previous: Entry | None, act: Act, body: Mapping[str, Any], *, now: datetime) -> Entry:
-    """The entry after `previous` (None for the first one)."""
+def following(position: int, digest: str, act: Act, body: Mapping[str, Any], *, now: datetime) -> Entry:
+    """The entry after the one at `position` with that digest; 0 and GENESIS where there is none yet."""
     return Entry(
-        position=1 if previous is None else previous.position + 1,
-        previous=GENESIS if previous is None else previous.digest,
+        position=position + 1,
+        previous=digest,
         at=rfc3339(now),
         act=act,
         body=json.dumps(dict(body), ensure_ascii=False, separators=(",", ":"), sort_keys=True),

@@ -189,7 +189,9 @@ def strict_json(raw: bytes, *, depth: int, members: int) -> Any:
     """
     try:
         text = raw.decode("utf-8")
-        value = json.loads(text, object_pairs_hook=_object(members), parse_float=_never, parse_constant=_never)
+        value = json.loads(
+            text, object_pairs_hook=_object(members), parse_float=_never, parse_constant=_never
+        )
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate fails here
     except (ValueError, RecursionError) as problem:
         raise Refusal(Reason.DOCUMENT_MALFORMED, detail=f"json: {type(problem).__name__}") from problem

@@ -42,7 +42,12 @@ HOLDER: Final = Kind(
         "sub": Text(64, 8, BASE64URL),
         "env": Text(2600, 1, BASE64URL),
         "dev": Members(
-            {"crv": choice("P-256"), "kty": choice("EC"), "x": Text(43, 43, BASE64URL), "y": Text(43, 43, BASE64URL)}
+            {
+                "crv": choice("P-256"),
+                "kty": choice("EC"),
+                "x": Text(43, 43, BASE64URL),
+                "y": Text(43, 43, BASE64URL),
+            }
         ),
         "auth_time": EPOCH,
     },

@@ -89,7 +89,14 @@ SHOWING: Final = Machine(
             "undetermine": "UNDETERMINED",
             "withdraw": "WITHDRAWING",
         },
-        "WITHDRAWING": {"withdrawn": "WITHDRAWN", "deliver": "DELIVERED"},
+        "WITHDRAWING": {
+            "withdrawn": "WITHDRAWN",
+            "deliver": "DELIVERED",
+            "refuse": "REFUSED",
+            "undetermine": "UNDETERMINED",
+        },
+        # The library did not answer; the counter may ask it again under the same consent.
+        "UNDETERMINED": {"deliver": "DELIVERED", "refuse": "REFUSED"},
     },
 )
 
@@ -117,6 +124,7 @@ VISIT: Final = Machine(
     moves={
         "ASKED": {"fetch": "FETCHING", "refuse": "REFUSED", "undetermine": "UNDETERMINED"},
         "FETCHING": {"admit": "PASSED", "refuse": "REFUSED", "undetermine": "UNDETERMINED"},
+        "UNDETERMINED": {"retry": "FETCHING"},
         "PASSED": {"clear": "CLEARED"},
     },
 )

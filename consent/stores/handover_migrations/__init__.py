@@ -1,0 +1,1 @@
+"""The history of the hand-over tables (see `consent.stores.migrations`)."""

@@ -1,0 +1,551 @@
+"""Consents: the citizen's province. One showing goes to one counter; an approval becomes a consent token.
+
+`claim`, from a desk's letter (all judged at the instant at which the desk sealed its request, which may be a minute ago):
+ 1. request      sealed by the desk that sent the letter, allowed by its own province's scope, catalogue and fields
+ 2. code         the very code that the request names, ours, genuine, alive
+ 3. showing      in the hand-over store, its login assertion opened again; slice current or the one before
+ 4. holder       the person at the counter is the person of the phone; a mismatch refuses before anything is claimed
+ 5. **C1**       the claim, unique for the showing, its ledger entry, and the sheet for the phone, in one transaction
+
+`approve`, from an errand of wallet_api, of which nothing is believed but signatures:
+ 1. the device key of the login signed an answer to this very request, in time, used once
+ 2. declined: the desk hears "not authorised", as it does for silence
+ 3. digits       those of the counter's screen, one try
+ 4. declaration  every one that the matter needs
+ 5. certificate  picked by the citizen; only now may "none" be said
+ 6. **C2**       the consent token, its ledger entry and the letter to the desk, in one transaction
+
+Whatever is stored and sent is sent again as the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from consent.answer import open_answer
+from consent.approval import Approval, Decision, open_approval
+from consent.b64 import digest_of
+from consent.clock import rfc3339
+from consent.code import fresh, open_code
+from consent.errors import UNAVAILABLE, Outcome, Reason, Refusal, Unavailable, outcome_of
+from consent.failpoint import reach
+from consent.grant import LIFE as CONSENT_LIFE
+from consent.grant import Grant, open_consent, seal_consent
+from consent.ledger import Act
+from consent.provinces import province
+from consent.receipt import Position, seal_receipt
+from consent.request import Aside, Request, open_aside, open_request
+from consent.showing import Holder, judge_slice, open_holder, read_slice
+from consent.states import CLAIM
+from consent.stores import handover
+from consent.stores.base import attempt, reading
+from consent.stores.handover import ShowingRow
+from consent.transport import Letter, Topic, letter_from
+from verifier.admit import Permitted
+from verifier.office import Office, showing_topic
+from verifier.sheet import write_sheet
+from verifier.stores import inner
+from verifier.stores.inner import ClaimRow
+from verifier.stores.ledger import append
+
+ANSWER_WITHIN: Final = timedelta(minutes=2)
+_TRAVEL: Final = timedelta(
+    seconds=60
+)  # how old a request may be when it claims; the desk judged the code then
+_DECOYS: Final = 2
+_GONE: Final[Mapping[str, Reason]] = {"SUPERSEDED": Reason.CODE_SUPERSEDED, "EXPIRED": Reason.CODE_EXPIRED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consents:
+    """Claims and consents of one province's citizens."""
+
+    office: Office
+
+    def claim(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
+        """C1, in the order above. A refusal after step 1's seal goes to the desk as a letter, before it as an error."""
+        request = open_request(
+            content["request"], self.office.ring, holder_province=self.office.province, now=now
+        )  # 1
+        if request.desk != letter.sender:
+            raise Refusal(Reason.SENDER_UNKNOWN, detail="a request of another desk")
+        try:
+            self._claim(request, content, now=now)
+        except Refusal as no:
+            self._refuse(request, no.reason, now=now)
+
+    def _claim(self, request: Request, content: Mapping[str, Any], *, now: datetime) -> None:
+        may = self.office.judge(request)
+        showing_id, number = self._showing_of(request, content["code"], now=now)  # 2
+        with reading(self.office.handover) as conn:
+            showing = handover.find(conn, showing_id)
+        if showing is None:
+            # Unknown looks like expired: nobody learns which showings there were.
+            raise Refusal(Reason.CODE_EXPIRED, detail="no such showing")
+        holder = self._holder(showing)  # 3
+        judge_slice(number, opened_at=showing.opened_at, now=request.sealed.issued_at)
+        aside = open_aside(content["aside"], self.office.envelope_key, request)
+        if self._resend(showing_id, request, now=now):
+            return
+        if showing.state in _GONE:
+            raise Refusal(_GONE[showing.state], detail=showing.state)
+        self._match(holder, aside)  # 4
+        self._store_claim(showing, request, may, aside, now=now)  # 5
+
+    def _showing_of(self, request: Request, code_text: str, *, now: datetime) -> tuple[str, int]:
+        if digest_of(code_text.encode()) != request.ask.code:
+            raise Refusal(Reason.CODE_MALFORMED, detail="not the code that the request names")
+        judged_at = request.sealed.issued_at
+        if now - judged_at > _TRAVEL:
+            raise Refusal(Reason.CODE_EXPIRED, detail="the request travelled too long")
+        code = fresh(open_code(code_text, self.office.ring, now=now), now=judged_at)
+        if code.province != self.office.province:
+            raise Refusal(Reason.WRONG_PROVINCE, detail="a code of another province")
+        return read_slice(code.cti, self.office.showing_key)
+
+    def _holder(self, showing: ShowingRow) -> Holder:
+        # The row is the outer network's; the login assertion in it is not. It was alive when the showing was opened.
+        return open_holder(
+            showing.holder_jwt, self.office.ring, province=self.office.province, now=showing.opened_at
+        )
+
+    def _match(self, holder: Holder, aside: Aside) -> None:
+        person = holder.person(self.office.envelope_key)
+        if aside.id_number is not None and not secrets.compare_digest(
+            aside.id_number.encode(), person.id_number.encode()
+        ):
+            raise Refusal(Reason.HOLDER_MISMATCH, detail="another person at the counter")
+
+    def _resend(self, showing_id: str, request: Request, *, now: datetime) -> bool:
+        """Whether the showing is claimed: by this request (its answer goes out again), or else Refusal."""
+        with reading(self.office.inner) as conn:
+            claim = inner.find_claim(conn, showing_id)
+        if claim is None:
+            return False
+        if claim.request_digest != request.digest:
+            raise Refusal(Reason.CODE_ALREADY_USED, detail="claimed by another request")
+        if claim.reply is not None:
+            reply = letter_from(claim.reply.encode())
+            attempt(self.office.inner, lambda conn: inner.post(conn, reply, now=now))
+            self.office.wake_worker()
+        return True
+
+    def _store_claim(
+        self, showing: ShowingRow, request: Request, may: Permitted, aside: Aside, *, now: datetime
+    ) -> None:
+        row = ClaimRow(
+            showing_id=showing.showing_id,
+            desk=request.desk,
+            window=request.ask.window,
+            request_id=request.id,
+            request_digest=request.digest,
+            request=request.sealed.text,
+            digits=aside.digits,
+            state=CLAIM.start,
+            reason=None,
+            approval_digest=None,
+            consent=None,
+            reply=None,
+            claimed_at=now,
+            answer_by=now + ANSWER_WITHIN,
+        )
+        sheet = write_sheet(
+            request, may, digits=_choices(aside.digits), asked_at=now, answer_by=row.answer_by
+        )
+
+        def c1(conn: Connection) -> bool:
+            if not inner.add_claim(conn, row):
+                return False
+            append(
+                conn, inner.ledger, Act.CLAIMED, {"request": request.digest, "desk": request.desk}, now=now
+            )
+            body = {"sheet": sheet, "request": request.digest}
+            inner.hand_over(
+                conn, "sheet", showing.showing_id, body, now=now, once_key=f"sheet:{request.digest}"
+            )
+            reach("C1.before_commit")
+            return True
+
+        if attempt(self.office.inner, c1):
+            reach("C1.after_commit")
+            self.office.wake_worker()
+        elif not self._resend(showing.showing_id, request, now=now):
+            raise Refusal(Reason.CODE_ALREADY_USED, detail="claimed in the same moment")
+
+    def _refuse(self, request: Request, reason: Reason, *, now: datetime) -> None:
+        """Tell the desk no, once for each request, with a ledger entry. Nothing of the showing is used up."""
+        reply = self._reply(request, reason, now=now)
+
+        def tell(conn: Connection) -> None:
+            append(conn, inner.ledger, Act.REFUSED, {"request": request.digest, "reason": reason}, now=now)
+            inner.post(conn, reply, now=now, once_key=f"refuse:{request.digest}")
+
+        attempt(self.office.inner, tell)
+        self.office.wake_worker()
+
+    def approve(self, showing_id: str, approval_text: str, *, now: datetime) -> None:
+        """C2, in the order above. Refusal where the errand proves nothing; then nothing has changed."""
+        with reading(self.office.handover) as conn:
+            showing = handover.find(conn, showing_id)
+        with reading(self.office.inner) as conn:
+            claim = inner.find_claim(conn, showing_id)
+        if showing is None or claim is None:
+            raise Refusal(Reason.SHOWING_UNKNOWN, detail="an answer without a question")
+        if claim.state != "ASKED":
+            return  # answered before; the stored answer stands
+        holder, request = self._holder(showing), self._request(claim)
+        approval = open_approval(  # 1
+            approval_text,
+            holder.device,
+            province=self.office.province,
+            request_digest=request.digest,
+            now=now,
+        )
+        if approval.decision is Decision.WITHDRAW:
+            raise Refusal(Reason.STATE_FORBIDS, detail="nothing to withdraw yet")
+        if approval.decision is Decision.DECLINE:  # 2
+            self._close(claim, request, Act.DECLINED, Reason.DECLINED, approval, now=now)
+            return
+        try:
+            if approval.digits is None or not secrets.compare_digest(approval.digits, claim.digits):  # 3
+                raise Refusal(Reason.DIGITS_WRONG)
+            if missing := set(request.ask.declarations) - set(approval.declarations):  # 4
+                raise Refusal(Reason.DECLARATION_MISSING, detail=", ".join(sorted(missing)))
+            certificate = self._picked(showing, request, approval)  # 5
+        except (Refusal, Unavailable) as no:
+            act = Act.UNDETERMINED if outcome_of(no.reason) is Outcome.UNDETERMINED else Act.REFUSED
+            self._close(claim, request, act, no.reason, approval, now=now)
+            return
+        self._consent(claim, holder, request, approval, certificate, now=now)  # 6
+
+    def _picked(self, showing: ShowingRow, request: Request, approval: Approval) -> str:
+        """The chosen certificate's handle; else what may be said now that the citizen has agreed."""
+        if approval.certificate is not None:
+            province(approval.certificate.partition(".")[0])
+            return approval.certificate
+        found = json.loads(
+            showing.holdings or '{"certificates": [], "undigitised": false, "silent": ["all"]}'
+        )
+        if [each for each in found["certificates"] if each["type"] == request.ask.type]:
+            raise Refusal(Reason.AMBIGUOUS, detail="certificates, but none picked")
+        if found["silent"]:
+            # One silent library is enough: it may be the one that has the certificate.
+            raise Unavailable(Reason.LIBRARY_UNREACHABLE, what=found["silent"][0])
+        raise Refusal(Reason.NOT_DIGITISED if found["undigitised"] else Reason.NOT_FOUND)
+
+    def _consent(
+        self,
+        claim: ClaimRow,
+        holder: Holder,
+        request: Request,
+        approval: Approval,
+        certificate: str,
+        *,
+        now: datetime,
+    ) -> None:
+        text = seal_consent(
+            Grant(person=holder.person(self.office.envelope_key), certificate=certificate),
+            self.office.consent_key,
+            request=request,
+            method="app",
+            evidence=approval.sealed.digest,
+            library=self.office.keylist.recipient(certificate.partition(".")[0]),
+            now=now,
+        )
+        reply = self.office.letter(
+            request.desk,
+            Topic.CONSENT,
+            {"request": request.digest, "consent": text, "answer": None},
+            request_id=request.id,
+            ask=request.ask,
+        )
+
+        def c2(conn: Connection) -> None:
+            if not self._first(
+                conn, claim, approval, "consent", consent=text, reply=json.dumps(reply.to_json())
+            ):
+                return
+            entry = {"request": request.digest, "approval": approval.sealed.digest, "method": "app"}
+            append(conn, inner.ledger, Act.CONSENTED, entry, now=now)
+            inner.post(conn, reply, now=now)
+            self._settle(conn, claim.showing_id, "consent", request.digest, now=now)
+            reach("C2.before_commit")
+
+        attempt(self.office.inner, c2)
+        reach("C2.after_commit")
+        self.office.wake_worker()
+
+    def _close(
+        self,
+        claim: ClaimRow,
+        request: Request,
+        act: Act,
+        reason: Reason,
+        approval: Approval | None,
+        *,
+        now: datetime,
+    ) -> None:
+        """End a claim without a consent and tell both sides; the desk hears what a counter may hear."""
+        told = Reason.NOT_AUTHORISED if reason in (Reason.DECLINED, Reason.TIMED_OUT) else reason
+        reply = self._reply(request, told, now=now)
+        event = {Act.DECLINED: "decline", Act.TIMED_OUT: "time_out", Act.UNDETERMINED: "undetermine"}.get(
+            act, "refuse"
+        )
+
+        def end(conn: Connection) -> None:
+            if not self._first(
+                conn, claim, approval, "end", reason=reason.value, reply=json.dumps(reply.to_json())
+            ):
+                return
+            position = append(conn, inner.ledger, act, {"request": request.digest, "reason": reason}, now=now)
+            inner.post(conn, reply, now=now)
+            receipt = self._receipt(request, claim, None, reason, position, now=now)
+            self._settle(
+                conn, claim.showing_id, event, request.digest, reason=reason, receipt=receipt, now=now
+            )
+
+        attempt(self.office.inner, end)
+        self.office.wake_worker()
+
+    def _first(
+        self, conn: Connection, claim: ClaimRow, approval: Approval | None, event: str, **columns: Any
+    ) -> bool:
+        """Whether this answer is the first for its claim, and its approval was never used before."""
+        if approval is not None:
+            columns["approval_digest"] = approval.sealed.digest
+        if not inner.move_claim(conn, claim.showing_id, CLAIM, event, **columns):
+            return False
+        if approval is None:
+            return True
+        sealed = approval.sealed
+        if not inner.use_once(conn, f"{claim.showing_id}:{sealed.issuer}", sealed.jti, sealed.expires_at):
+            raise Refusal(Reason.DOCUMENT_REPLAYED, detail="approval")
+        return True
+
+    def withdraw(self, showing_id: str, approval_text: str, *, now: datetime) -> None:
+        """Ask the library to withdraw. It is done when the library has said so, or when the token has expired."""
+        with reading(self.office.handover) as conn:
+            showing = handover.find(conn, showing_id)
+        with reading(self.office.inner) as conn:
+            claim = inner.find_claim(conn, showing_id)
+        if showing is None or claim is None or claim.consent is None:
+            raise Refusal(Reason.CONSENT_UNKNOWN, detail="nothing was consented to")
+        holder, request = self._holder(showing), self._request(claim)
+        approval = open_approval(
+            approval_text,
+            holder.device,
+            province=self.office.province,
+            request_digest=request.digest,
+            now=now,
+        )
+        if approval.decision is not Decision.WITHDRAW:
+            raise Refusal(Reason.APPROVAL_MISMATCH, detail="not a withdrawal")
+        consent = open_consent(claim.consent, self.office.ring, request=request, now=now)
+        content = {
+            "consent": claim.consent,
+            "request": claim.request,
+            "answer": self.office.answer(consent.library, consent.sealed.digest, Reason.WITHDRAWN, now=now),
+        }
+        letter = self.office.letter(
+            consent.library, Topic.WITHDRAW, content, request_id=request.id, ask=request.ask
+        )
+        attempt(
+            self.office.inner,
+            lambda conn: inner.post(conn, letter, now=now, once_key=f"withdraw:{consent.sealed.digest}"),
+        )
+        self.office.wake_worker()
+
+    def withdrawn(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
+        """What the library says to a withdrawal: done, or too late."""
+        with reading(self.office.inner) as conn:
+            claim = inner.claim_by_request_id(conn, letter.request_id)
+        if claim is None or claim.consent is None:
+            raise Refusal(Reason.CONSENT_UNKNOWN, detail="no such consent")
+        request = self._request(claim)
+        answer = open_answer(
+            content["answer"],
+            self.office.ring,
+            issuer=letter.sender,
+            audience=self.office.province,
+            question=content["consent"],
+            now=now,
+        )
+        consent = open_consent(claim.consent, self.office.ring, request=request, now=claim.claimed_at)
+        if consent.sealed.digest != content["consent"] or consent.library != letter.sender:
+            raise Refusal(Reason.CONSENT_MISMATCH, detail="another consent")
+        if answer.reason is Reason.WITHDRAWN:
+            self._end(claim, request, Act.WITHDRAWN, "withdrawn", Reason.WITHDRAWN, now=now)
+
+    def outcome(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
+        """How the visit ended at the desk: the citizen gets a receipt, and the phone its last page."""
+        with reading(self.office.inner) as conn:
+            claim = inner.claim_of_request(conn, content["request"])
+        if claim is None or claim.desk != letter.sender:
+            raise Refusal(Reason.REQUEST_UNKNOWN, detail="not asked by this desk")
+        request = self._request(claim)
+        answer = open_answer(
+            content["answer"],
+            self.office.ring,
+            issuer=letter.sender,
+            audience=self.office.province,
+            question=request.digest,
+            now=now,
+        )
+        if answer.outcome is Outcome.PASSED:
+            self._end(claim, request, Act.DELIVERED, "deliver", None, now=now)
+        elif answer.reason is Reason.WITHDRAWN:
+            self._end(claim, request, Act.WITHDRAWN, "withdrawn", answer.reason, now=now)
+        elif answer.reason in UNAVAILABLE:
+            # The library was silent. The consent lives on, and the counter may ask again.
+            self._pause(claim, answer.reason, now=now)
+        elif answer.outcome is Outcome.UNDETERMINED:
+            self._end(claim, request, Act.UNDETERMINED, "undetermine", answer.reason, now=now)
+        else:
+            self._end(claim, request, Act.REFUSED, "refuse", answer.reason, now=now)
+
+    def _pause(self, claim: ClaimRow, reason: Reason, *, now: datetime) -> None:
+        attempt(
+            self.office.inner,
+            lambda conn: self._settle(
+                conn, claim.showing_id, "undetermine", claim.request_digest, reason=reason, now=now
+            ),
+        )
+        self.office.wake_worker()
+
+    def overtaken(self, showing_id: str, request_digest: str, *, now: datetime) -> None:
+        """A claim whose showing was no longer open when the sheet arrived there: it ends, and says why."""
+        with reading(self.office.handover) as conn:
+            showing = handover.find(conn, showing_id)
+        with reading(self.office.inner) as conn:
+            claim = inner.find_claim(conn, showing_id)
+        if showing is None or claim is None or showing.request_digest == request_digest:
+            return
+        reason = _GONE.get(showing.state, Reason.CODE_EXPIRED)
+        self._close(claim, self._request(claim), Act.REFUSED, reason, None, now=now)
+
+    def _end(
+        self, claim: ClaimRow, request: Request, act: Act, event: str, reason: Reason | None, *, now: datetime
+    ) -> None:
+        def end(conn: Connection) -> None:
+            if not inner.move_claim(
+                conn, claim.showing_id, CLAIM, "end", reason=None if reason is None else reason.value
+            ):
+                return
+            position = append(conn, inner.ledger, act, {"request": request.digest, "reason": reason}, now=now)
+            receipt = self._receipt(request, claim, claim.consent, reason, position, now=now)
+            self._settle(
+                conn,
+                claim.showing_id,
+                event,
+                request.digest,
+                reason=reason,
+                receipt=receipt,
+                given=request,
+                now=now,
+            )
+
+        attempt(self.office.inner, end)
+        self.office.wake_worker()
+
+    def expire(self, *, now: datetime, limit: int = 100) -> int:
+        """End claims that nobody answered, and withdrawals whose token has died; returns how many."""
+        with reading(self.office.inner) as conn:
+            silent = inner.overdue_claims(conn, state="ASKED", before=now, limit=limit)
+            stale = inner.overdue_claims(conn, state="CONSENTED", before=now - CONSENT_LIFE, limit=limit)
+        for claim in silent:
+            self._close(claim, self._request(claim), Act.TIMED_OUT, Reason.TIMED_OUT, None, now=now)
+        for claim in stale:
+            self._expire_consent(claim, now=now)
+        return len(silent) + len(stale)
+
+    def _expire_consent(self, claim: ClaimRow, *, now: datetime) -> None:
+        """The token has died and nobody told us how the visit ended; a withdrawal that waited for this is done."""
+        with reading(self.office.handover) as conn:
+            showing = handover.find(conn, claim.showing_id)
+        request = self._request(claim)
+        if showing is not None and showing.state == "WITHDRAWING":
+            self._end(claim, request, Act.WITHDRAWN, "withdrawn", Reason.WITHDRAWN, now=now)
+        else:
+            self._end(claim, request, Act.UNDETERMINED, "undetermine", Reason.DEADLINE, now=now)
+
+    def _request(self, claim: ClaimRow) -> Request:
+        return open_request(
+            claim.request, self.office.ring, holder_province=self.office.province, now=claim.claimed_at
+        )
+
+    def _reply(self, request: Request, reason: Reason, *, now: datetime) -> Letter:
+        answer = self.office.answer(request.desk, request.digest, reason, now=now)
+        content = {"request": request.digest, "consent": None, "answer": answer}
+        return self.office.letter(
+            request.desk, Topic.CONSENT, content, request_id=request.id, ask=request.ask
+        )
+
+    def _receipt(
+        self,
+        request: Request,
+        claim: ClaimRow,
+        consent: str | None,
+        reason: Reason | None,
+        position: Position,
+        *,
+        now: datetime,
+    ) -> str:
+        consent_digest = None
+        if consent is not None:
+            opened = open_consent(consent, self.office.ring, request=request, now=claim.claimed_at)
+            consent_digest = opened.sealed.digest
+        return seal_receipt(
+            self.office.answer_key,
+            side="citizen",
+            ask=request.ask,
+            request_digest=request.digest,
+            consent_digest=consent_digest,
+            copy_digest=None,
+            reason=reason,
+            ledger=position,
+            now=now,
+        )
+
+    def _settle(
+        self,
+        conn: Connection,
+        showing_id: str,
+        event: str,
+        request_digest: str,
+        *,
+        now: datetime,
+        reason: Reason | None = None,
+        receipt: str | None = None,
+        given: Request | None = None,
+    ) -> None:
+        """Put the showing's next state, and the phone's last page where this is the end, into the outbox."""
+        result = None
+        if receipt is not None:
+            passed = reason is None and given is not None
+            result = {
+                "outcome": outcome_of(reason),
+                "reason": reason,
+                "receipt": receipt,
+                "given": list(given.ask.fields) if given is not None and passed else [],
+                "ended_at": rfc3339(now),
+            }
+        body = {"event": event, "reason": reason, "result": result}
+        inner.hand_over(
+            conn, "settle", showing_id, body, now=now, once_key=f"settle:{event}:{request_digest}"
+        )
+        self.office.wake(showing_topic(showing_id))
+
+
+def _choices(digits: str) -> list[str]:
+    """The right digits among two others, in an order that says nothing."""
+    choices = {digits}
+    while len(choices) < _DECOYS + 1:
+        choices.add(f"{secrets.randbelow(100):02d}")
+    return sorted(choices)

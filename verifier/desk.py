@@ -1,0 +1,561 @@
+"""The desk: one presentation at one counter, from the scanned text to the certificate on the screen.
+
+Order of checks in `present`, cheap and safe ones first; nothing is written before all of them have passed:
+ 1. window      its key held (`proof`, before the body is even read), its unit is found in this province's own scope
+ 2. officer     sign-in is not built yet; the request and the receipt say "not-verified"
+ 3. code        shape, key, signature, time
+ 4. scope       matter, day, unit, certificate type, fields (`admit.permitted`)
+ 5. precondition ticked by the officer, holder match given
+ 6. **D1**      the sealed request, its ledger entry and the letter to the code's province, in one transaction
+
+Then answers arrive, each judged against the stored request:
+ 7. `consent_arrived`  a consent goes on to the library that it names; a refusal ends the visit
+ 8. `copy_arrived`     **D2**: `admit.admit`, then copy, receipt, ledger entry and acknowledgement in one transaction
+
+The same window with the same request id and the same bytes is a retry: it gets the stored visit after a fresh look at
+window, unit and scope. The same id with other bytes is refused. A retry after "the library does not answer" asks that
+library again under the same consent, as long as the consent lives.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection
+from verifier.matters.catalogue import Matter
+from verifier.matters.scope import Unit
+
+from consent.annotated_copy import CopyBody, open_copy
+from consent.answer import open_answer
+from consent.b64 import digest_of
+from consent.clock import shanghai_date
+from consent.code import fresh, open_code
+from consent.envelope import envelope_key, new_envelope_key
+from consent.errors import Outcome, Reason, Refusal, outcome_of, seen_at_counter
+from consent.failpoint import reach
+from consent.grant import Consent, open_consent
+from consent.ledger import Act
+from consent.people import CitizenId
+from consent.receipt import seal_receipt
+from consent.request import NO_OFFICER, REQUEST, Aside, Ask, Request, open_request, seal_request
+from consent.seal import strict_json
+from consent.shapes import ID128, Members, Text
+from consent.states import VISIT
+from consent.stores.base import attempt, reading
+from consent.transport import Letter, Topic
+from consent.window import Proof, issuer_of, open_window
+from verifier.admit import Admission, Permitted, admit, permitted, prerequisites
+from verifier.office import Office, visit_topic
+from verifier.stores import inner
+from verifier.stores.inner import VisitRow
+from verifier.stores.ledger import append
+
+ANSWER_WITHIN: Final = timedelta(minutes=2)  # how long a citizen has to answer
+GRACE: Final = timedelta(seconds=30)  # how long the desk waits for the other province after that
+_MATCH: Final = Members({"id": Text(18, 15)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presentation:
+    """What a kiosk sent. `digest` is over the bytes of the body; `match` is an envelope with the ID number, for us."""
+
+    request_id: str
+    code: str
+    matter: str
+    case_number: str
+    type: str
+    cause: str
+    match: str | None
+    preconditions: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """What the counter sees of one presentation. Times are aware; `copy` is there only while the state is PASSED."""
+
+    request_id: str
+    window: str
+    state: str
+    version: int
+    digits: str
+    outcome: Outcome | None
+    reason: Reason | None
+    facts: Mapping[str, str | int]
+    holder_province: str
+    library: str | None
+    matter: str
+    copy: CopyBody | None
+    receipt: str | None
+    officer: str
+    asked_at: datetime
+    answer_by: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """What a counter page offers: this window, its unit, and the matters in force today with their types."""
+
+    unit: Unit
+    window: str
+    window_name: str
+    matters: tuple[tuple[Matter, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """The desk of one province."""
+
+    office: Office
+
+    def proof(self, text: str, *, method: str, path: str, body: bytes, now: datetime) -> Proof:
+        """The window behind a call, its proof used up; Refusal WINDOW_UNKNOWN or DOCUMENT_…"""
+        try:
+            proof = open_window(
+                text,
+                self.office.ring,
+                province=self.office.province,
+                method=method,
+                path=path,
+                body=body,
+                now=now,
+            )
+        except Refusal as no:
+            if no.reason is Reason.DOCUMENT_KEY_UNKNOWN:
+                raise Refusal(Reason.WINDOW_UNKNOWN, detail=no.detail) from no
+            raise
+        if proof.sealed.issuer != issuer_of(self.office.province, proof.window):
+            raise Refusal(Reason.WINDOW_UNKNOWN, detail="a window of another province")
+        sealed = proof.sealed
+        if not attempt(
+            self.office.inner, lambda conn: inner.use_once(conn, sealed.issuer, sealed.jti, sealed.expires_at)
+        ):
+            raise Refusal(Reason.DOCUMENT_REPLAYED, detail="window proof")
+        return proof
+
+    def register(self, window: str, *, now: datetime) -> Register:
+        """What this window may do today."""
+        scope, today = self.office.scope(self.office.province), shanghai_date(now)
+        unit = scope.unit_of_window(window)
+        matters = []
+        for slug in unit.matters:
+            try:
+                matter, listed = self.office.catalogue.on(slug, today), scope.listing(unit.uscc, slug, today)
+            except Refusal:
+                continue  # not in force or not listed today: not offered
+            matters.append((matter, tuple(each for each in matter.types if each in listed.types)))
+        return Register(unit=unit, window=window, window_name=unit.window(window), matters=tuple(matters))
+
+    def present(self, window: str, presentation: Presentation, *, now: datetime) -> Visit:
+        """One presentation, in the order above: the visit as it now stands, or a Refusal with nothing written."""
+        office = self.office
+        unit = office.scope(office.province).unit_of_window(window)  # 1
+        _judge_texts(presentation)
+        if (again := self._again(window, presentation, now=now)) is not None:
+            return again
+        code = fresh(open_code(presentation.code, office.ring, now=now), now=now)  # 3
+        may = self._permitted(unit, window, presentation, now=now)  # 4
+        prerequisites(may.matter, presentation.preconditions)  # 5
+        aside = self._aside(presentation, may.matter, now=now)
+        answer_key = new_envelope_key()
+        text = seal_request(
+            _ask(presentation, may, answer_key=answer_key.recipient.text),
+            aside,
+            office.request_key,
+            request_id=presentation.request_id,
+            holder_province=code.province,
+            now=now,
+        )
+        request = open_request(text, office.ring, holder_province=code.province, now=now)
+        row = VisitRow(
+            window=window,
+            request_id=presentation.request_id,
+            body_digest=presentation.digest,
+            request_digest=request.digest,
+            request=text,
+            answer_secret=answer_key.secret(),
+            digits=aside.digits,
+            holder_province=code.province,
+            library=None,
+            consent=None,
+            copy=None,
+            receipt=None,
+            state=VISIT.start,
+            version=1,
+            reason=None,
+            facts="{}",
+            asked_at=now,
+            answer_by=now + ANSWER_WITHIN,
+        )
+        content = {
+            "request": text,
+            "aside": aside.close(office.keylist.recipient(code.province), request_digest=request.digest),
+            "code": presentation.code,
+        }
+        letter = office.letter(code.province, Topic.ASK, content, request_id=request.id, ask=request.ask)
+        return self._store(row, letter, request, presentation, now=now)  # 6
+
+    def _store(
+        self, row: VisitRow, letter: Letter, request: Request, presentation: Presentation, *, now: datetime
+    ) -> Visit:
+        def d1(conn: Connection) -> bool:
+            if not inner.add_visit(conn, row):
+                return False
+            append(conn, inner.ledger, Act.ASKED, _entry(request), now=now)
+            inner.post(conn, letter, now=now)
+            reach("D1.before_commit")
+            return True
+
+        if attempt(self.office.inner, d1):
+            reach("D1.after_commit")
+            self.office.wake_worker()
+        # Whoever lost the race for this request id is judged like any retry.
+        again = self._again(row.window, presentation, now=now)
+        if again is None:
+            raise Refusal(Reason.REQUEST_UNKNOWN, detail="cleared in the same moment")
+        return again
+
+    def _again(self, window: str, presentation: Presentation, *, now: datetime) -> Visit | None:
+        with reading(self.office.inner) as conn:
+            row = inner.find_visit(conn, window, presentation.request_id)
+        if row is None:
+            return None
+        if row.body_digest != presentation.digest:
+            raise Refusal(Reason.REQUEST_ID_REUSED, detail="the same id for other bytes")
+        request = self._request(row)
+        self.office.judge(request)  # a retry is judged afresh by today's lists
+        if row.state == "UNDETERMINED" and row.consent is not None:
+            return self._ask_library_again(row, request, now=now)
+        return self._view(row, request)
+
+    def _ask_library_again(self, row: VisitRow, request: Request, *, now: datetime) -> Visit:
+        try:
+            consent = open_consent(row.consent or "", self.office.ring, request=request, now=now)
+        except Refusal:
+            return self._view(row, request)  # the consent is over; the visit ends as it stands
+        letter = self._fetch(request, consent)
+
+        def again(conn: Connection) -> None:
+            if inner.move_visit(conn, row.request_digest, VISIT, "retry", reason=None, facts="{}"):
+                inner.post(conn, letter, now=now)
+
+        attempt(self.office.inner, again)
+        self.office.wake_worker()
+        return self.visit(row.window, row.request_id, now=now)
+
+    def visit(self, window: str, request_id: str, *, now: datetime) -> Visit:
+        """The visit as it stands; Refusal(REQUEST_UNKNOWN) for another window's or nobody's."""
+        with reading(self.office.inner) as conn:
+            row = inner.find_visit(conn, window, request_id)
+        if row is None:
+            raise Refusal(Reason.REQUEST_UNKNOWN, detail="no such visit at this window")
+        return self._view(row, self._request(row))
+
+    def clear(self, window: str, request_id: str, *, now: datetime) -> None:
+        """The counter has cleared its screen: forget the key, so that nobody opens the copy again."""
+
+        def forget(conn: Connection) -> None:
+            row = inner.find_visit(conn, window, request_id)
+            if row is None:
+                raise Refusal(Reason.REQUEST_UNKNOWN, detail="no such visit at this window")
+            inner.move_visit(conn, row.request_digest, VISIT, "clear", answer_secret=None)
+
+        attempt(self.office.inner, forget)
+
+    def consent_arrived(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
+        """Step 7: what the code's province says to our request."""
+        row = self._asked(content["request"], letter.sender, now=now)
+        request = self._request(row)
+        if content["consent"] is None:
+            answer = open_answer(
+                content["answer"] or "",
+                self.office.ring,
+                issuer=letter.sender,
+                audience=self.office.province,
+                question=request.digest,
+                now=now,
+            )
+            self.end(request, answer.reason or Reason.NOT_AUTHORISED, now=now, tell_holder=False)
+            return
+        consent = open_consent(content["consent"], self.office.ring, request=request, now=now)
+        fetch = self._fetch(request, consent)
+
+        def forward(conn: Connection) -> None:
+            moved = inner.move_visit(
+                conn,
+                request.digest,
+                VISIT,
+                "fetch",
+                consent=consent.sealed.text,
+                library=consent.library,
+            )
+            if moved:
+                inner.post(conn, fetch, now=now)
+
+        attempt(self.office.inner, forward)
+        self.office.wake_worker()
+        self.office.wake(visit_topic(request.id))
+
+    def copy_arrived(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
+        """Step 8: what the library says. D2."""
+        row = self._asked(content["request"], None, now=now)
+        request = self._request(row)
+        if row.consent is None or letter.sender != row.library or row.answer_secret is None:
+            raise Refusal(Reason.REQUEST_UNKNOWN, detail="nothing was fetched from there")
+        if content["copy"] is None:
+            answer = open_answer(
+                content["answer"] or "",
+                self.office.ring,
+                issuer=letter.sender,
+                audience=self.office.province,
+                question=request.digest,
+                now=now,
+            )
+            self.end(request, answer.reason or Reason.NOT_AUTHORISED, now=now)
+            return
+        consent = open_consent(row.consent, self.office.ring, request=request, now=row.asked_at)
+        copy = open_copy(content["copy"], self.office.ring, request=request, library=letter.sender, now=now)
+        may = self.office.judge(request)
+        try:
+            body = copy.body(envelope_key(row.answer_secret))
+            admission = admit(copy, body, request=request, consent=consent, may=may, now=now)
+        except Refusal as no:
+            self.end(request, no.reason, facts=no.facts, now=now, copy_digest=copy.digest, consent=consent)
+            return
+        self._admit(admission, request, consent, now=now)
+
+    def _admit(self, admission: Admission, request: Request, consent: Consent, *, now: datetime) -> None:
+        def d2(conn: Connection) -> None:
+            if not inner.move_visit(
+                conn, request.digest, VISIT, "admit", copy=admission.copy.sealed.text, reason=None, facts="{}"
+            ):
+                return
+            self._conclude(conn, Act.ADMITTED, request, None, consent, admission.copy.digest, now=now)
+            reach("D2.before_commit")
+
+        attempt(self.office.inner, d2)
+        reach("D2.after_commit")
+        self.office.wake_worker()
+        self.office.wake(visit_topic(request.id))
+
+    def end(
+        self,
+        request: Request,
+        reason: Reason,
+        *,
+        now: datetime,
+        facts: Mapping[str, str | int] | None = None,
+        consent: Consent | None = None,
+        copy_digest: str | None = None,
+        tell_holder: bool = True,
+    ) -> None:
+        """End a visit without a copy on the screen: refused, or undetermined where nobody knows."""
+        undetermined = outcome_of(reason) is Outcome.UNDETERMINED
+        event, act = ("undetermine", Act.UNDETERMINED) if undetermined else ("refuse", Act.REFUSED)
+
+        def close(conn: Connection) -> None:
+            columns = {"reason": reason.value, "facts": inner.facts_text(facts or {})}
+            if inner.move_visit(conn, request.digest, VISIT, event, **columns):
+                self._conclude(
+                    conn, act, request, reason, consent, copy_digest, now=now, tell_holder=tell_holder
+                )
+
+        attempt(self.office.inner, close)
+        self.office.wake_worker()
+        self.office.wake(visit_topic(request.id))
+
+    def _conclude(
+        self,
+        conn: Connection,
+        act: Act,
+        request: Request,
+        reason: Reason | None,
+        consent: Consent | None,
+        copy_digest: str | None,
+        *,
+        now: datetime,
+        tell_holder: bool = True,
+    ) -> None:
+        """Ledger entry, the unit's receipt, and the letters that tell library and citizen, in the caller's transaction."""
+        office = self.office
+        position = append(conn, inner.ledger, act, {**_entry(request), "reason": reason}, now=now)
+        receipt = seal_receipt(
+            office.answer_key,
+            side="unit",
+            ask=request.ask,
+            request_digest=request.digest,
+            consent_digest=None if consent is None else consent.sealed.digest,
+            copy_digest=copy_digest,
+            reason=reason,
+            ledger=position,
+            now=now,
+        )
+        inner.set_receipt(conn, request.digest, receipt)
+        if consent is not None and copy_digest is not None:
+            content = {
+                "request": request.digest,
+                "consent_issuer": consent.issuer,
+                "consent": consent.jti,
+                "receipt": receipt,
+            }
+            inner.post(
+                conn,
+                office.letter(
+                    consent.library, Topic.ACKNOWLEDGE, content, request_id=request.id, ask=request.ask
+                ),
+                now=now,
+            )
+        if tell_holder:
+            answer = office.answer(request.holder_province, request.digest, reason, now=now)
+            content = {"request": request.digest, "answer": answer}
+            inner.post(
+                conn,
+                office.letter(
+                    request.holder_province, Topic.OUTCOME, content, request_id=request.id, ask=request.ask
+                ),
+                now=now,
+            )
+
+    def undeliverable(
+        self, letter: Letter, *, reason: Reason, facts: Mapping[str, str | int], now: datetime
+    ) -> None:
+        """A letter of ours was refused for good, or stayed unanswered: the visit behind it ends with that reason."""
+        if letter.topic not in (Topic.ASK, Topic.FETCH):
+            return
+        with reading(self.office.inner) as conn:
+            row = inner.visit_by_id(conn, letter.request_id)
+        if row is not None:
+            self.end(
+                self._request(row), reason, facts=facts, now=now, tell_holder=letter.topic is Topic.FETCH
+            )
+
+    def expire(self, *, now: datetime, limit: int = 100) -> int:
+        """End visits that waited too long; returns how many."""
+        with reading(self.office.inner) as conn:
+            rows = inner.overdue_visits(conn, states=("ASKED", "FETCHING"), before=now - GRACE, limit=limit)
+        for row in rows:
+            # The citizen's province has had its time and more; that it says nothing is not a no.
+            self.end(self._request(row), Reason.DEADLINE, now=now, tell_holder=False)
+        return len(rows)
+
+    def _permitted(self, unit: Unit, window: str, presentation: Presentation, *, now: datetime) -> Permitted:
+        return permitted(
+            unit=unit.uscc,
+            window=window,
+            matter=presentation.matter,
+            type_=presentation.type,
+            scope=self.office.scope(self.office.province),
+            catalogue=self.office.catalogue,
+            on=shanghai_date(now),
+        )
+
+    def _aside(self, presentation: Presentation, matter: Matter, *, now: datetime) -> Aside:
+        id_number = None
+        if presentation.match is not None:
+            raw = self.office.envelope_key.open(presentation.match, info=presentation.request_id)
+            found = strict_json(raw, depth=1, members=1)
+            if not _MATCH.fits(found):
+                raise Refusal(Reason.HOLDER_MATCH_MISSING, detail="match")
+            id_number = CitizenId.parse(found["id"], today=shanghai_date(now)).compare_key
+        elif matter.holder_match:
+            raise Refusal(Reason.HOLDER_MATCH_MISSING, detail=matter.slug)
+        return Aside(
+            salt=secrets.token_bytes(16), id_number=id_number, digits=f"{secrets.randbelow(100):02d}"
+        )
+
+    def _fetch(self, request: Request, consent: Consent) -> Letter:
+        content = {"request": request.sealed.text, "consent": consent.sealed.text}
+        return self.office.letter(
+            consent.library, Topic.FETCH, content, request_id=request.id, ask=request.ask
+        )
+
+    def _request(self, row: VisitRow) -> Request:
+        return open_request(
+            row.request, self.office.ring, holder_province=row.holder_province, now=row.asked_at
+        )
+
+    def _asked(self, request_digest: str, sender: str | None, *, now: datetime) -> VisitRow:
+        with reading(self.office.inner) as conn:
+            row = inner.visit_of_request(conn, request_digest)
+        if row is None or sender not in (None, row.holder_province):
+            raise Refusal(Reason.REQUEST_UNKNOWN, detail="not asked by us, or not of them")
+        return row
+
+    def _view(self, row: VisitRow, request: Request) -> Visit:
+        body = None
+        if row.state == "PASSED" and row.copy is not None and row.answer_secret is not None:
+            copy = open_copy(
+                row.copy, self.office.ring, request=request, library=row.library or "", now=row.asked_at
+            )
+            body = copy.body(envelope_key(row.answer_secret))
+        reason = None if row.reason is None else seen_at_counter(Reason(row.reason))
+        ended = row.state in ("PASSED", "CLEARED", "REFUSED", "UNDETERMINED")
+        return Visit(
+            request_id=row.request_id,
+            window=row.window,
+            state=row.state,
+            version=row.version,
+            digits=row.digits,
+            outcome=outcome_of(reason) if ended else None,
+            reason=reason,
+            facts=json.loads(row.facts),
+            holder_province=row.holder_province,
+            library=row.library,
+            matter=request.ask.matter,
+            copy=body,
+            receipt=row.receipt,
+            officer=request.ask.officer,
+            asked_at=row.asked_at,
+            answer_by=row.answer_by,
+        )
+
+
+def _judge_texts(presentation: Presentation) -> None:
+    """What the kiosk typed must fit a request; a sealed document never carries what its reader would refuse."""
+    shapes = REQUEST.claims
+    if not ID128.fits(presentation.request_id):
+        raise Refusal(Reason.BODY_INVALID, detail="request_id")
+    for name, value in (
+        ("matter", presentation.matter),
+        ("case", presentation.case_number),
+        ("cause", presentation.cause),
+        ("type", presentation.type),
+    ):
+        if not shapes[name].fits(value):
+            raise Refusal(Reason.BODY_INVALID, detail=name)
+
+
+def _ask(presentation: Presentation, may: Permitted, *, answer_key: str) -> Ask:
+    return Ask(
+        unit=may.unit.uscc,
+        window=may.window,
+        officer=NO_OFFICER,  # 2
+        matter=may.matter.slug,
+        case=presentation.case_number,
+        type=may.type,
+        fields=tuple(field.name for field in may.fields),
+        cause=presentation.cause,
+        code=digest_of(presentation.code.encode()),
+        declarations=tuple(each.slug for each in may.matter.declarations),
+        answer_key=answer_key,
+    )
+
+
+def _entry(request: Request) -> dict[str, Any]:
+    """What the ledger keeps of a request: who asked whom for what, and no person."""
+    ask = request.ask
+    return {
+        "request": request.digest,
+        "to": request.holder_province,
+        "unit": ask.unit,
+        "window": ask.window,
+        "officer": ask.officer,
+        "matter": ask.matter,
+        "type": ask.type,
+        "fields": list(ask.fields),
+    }

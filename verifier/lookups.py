@@ -1,0 +1,168 @@
+"""Where are a citizen's certificates? All four libraries are asked at once; one that is silent is named, never guessed.
+
+An errand of wallet_api carries the login assertion that allows the question. The answers go back to the hand-over store
+as soon as every library has answered or is known to be silent: its letter could not be delivered, or five seconds are
+over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, insert, select, update
+
+from consent.answer import open_answer
+from consent.b64 import new_id
+from consent.errors import Reason, Refusal
+from consent.holding import holder_index, holdings_from, seal_holding
+from consent.ledger import Act
+from consent.provinces import provinces
+from consent.seal import signed_digest
+from consent.showing import open_holder
+from consent.stores import handover
+from consent.stores.base import attempt, inserted, reading
+from consent.stores.queue import Item, finish
+from consent.transport import Letter, Topic
+from verifier.office import Office, showing_topic
+from verifier.stores import inner
+from verifier.stores.inner import lookups
+from verifier.stores.ledger import append
+
+PATIENCE: Final = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookups:
+    """The questions of one province's citizens."""
+
+    office: Office
+
+    def ask(self, item: Item, *, now: datetime) -> None:
+        """Take an errand "holdings" and ask every library under its login assertion; Refusal where that does not hold."""
+        office = self.office
+        holder = open_holder(item.body["holder"], office.ring, province=office.province, now=now)
+        index = holder_index(holder.person(office.envelope_key).id_number, office.index_key)
+        questions = {
+            library: seal_holding(
+                office.consent_key, library=library, holder=index, under=holder.sealed.digest, now=now
+            )
+            for library in provinces()
+        }
+
+        def put(conn: Connection) -> None:
+            for library, question in questions.items():
+                row = {
+                    "errand": item.id,
+                    "library": library,
+                    "attempt": item.attempts,
+                    "ref": item.ref,
+                    "showing_id": item.body.get("showing_id"),
+                    "question": signed_digest(question),
+                    "state": "WAITING",
+                    "asked_at": now,
+                }
+                if not inserted(conn, insert(lookups).values(row)):
+                    return  # asked before; the answers are on their way
+                letter = office.letter(library, Topic.HOLDINGS, {"question": question}, request_id=new_id())
+                inner.post(conn, letter, now=now, once_key=f"holdings:{item.id}:{library}")
+            append(conn, inner.ledger, Act.LOOKED, {"under": holder.sealed.digest}, now=now)
+
+        attempt(office.inner, put)
+        office.wake_worker()
+
+    def held(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
+        """One library's answer."""
+        with reading(self.office.inner) as conn:
+            row = conn.execute(
+                select(lookups.c.errand, lookups.c.library).where(lookups.c.question == content["question"])
+            ).one_or_none()
+        if row is None or row.library != letter.sender:
+            raise Refusal(Reason.REQUEST_UNKNOWN, detail="nothing was asked there")
+        answer = open_answer(
+            content["answer"],
+            self.office.ring,
+            issuer=letter.sender,
+            audience=self.office.province,
+            question=content["question"],
+            now=now,
+        )
+        found = holdings_from(answer.payload(self.office.envelope_key))
+        text = json.dumps(
+            {"certificates": [asdict(each) for each in found.certificates], "undigitised": found.undigitised},
+            ensure_ascii=False,
+        )
+        self._note(row.errand, row.library, "ANSWERED", text, now=now)
+
+    def undeliverable(self, letter: Letter, *, now: datetime) -> None:
+        """A question that could not be delivered: that library is silent."""
+        with reading(self.office.inner) as conn:
+            rows = conn.execute(
+                select(lookups.c.errand).where(lookups.c.library == letter.to, lookups.c.state == "WAITING")
+            ).all()
+        for row in rows:
+            self._note(row.errand, letter.to, "SILENT", None, now=now)
+
+    def expire(self, *, now: datetime, limit: int = 100) -> int:
+        """Call libraries silent that have had their time; returns how many."""
+        with reading(self.office.inner) as conn:
+            rows = conn.execute(
+                select(lookups.c.errand, lookups.c.library)
+                .where(lookups.c.state == "WAITING", lookups.c.asked_at < now - PATIENCE)
+                .limit(limit)
+            ).all()
+        for row in rows:
+            self._note(row.errand, row.library, "SILENT", None, now=now)
+        return len(rows)
+
+    def _note(self, errand: int, library: str, state: str, found: str | None, *, now: datetime) -> None:
+        c = lookups.c
+
+        def note(conn: Connection) -> bool:
+            changed = conn.execute(
+                update(lookups)
+                .where(c.errand == errand, c.library == library, c.state == "WAITING")
+                .values(state=state, found=found)
+            ).rowcount
+            return bool(changed)
+
+        if attempt(self.office.inner, note):
+            self._complete(errand, now=now)
+
+    def _complete(self, errand: int, *, now: datetime) -> None:
+        """Write the answer once no library is waited for. Two that finish at once write the same."""
+        with reading(self.office.inner) as conn:
+            rows = conn.execute(select(lookups).where(lookups.c.errand == errand)).all()
+        if any(row.state == "WAITING" for row in rows):
+            return
+        founds = [json.loads(row.found) for row in rows if row.found is not None]
+        answer = json.dumps(
+            {
+                "certificates": [each for found in founds for each in found["certificates"]],
+                "undigitised": any(found["undigitised"] for found in founds),
+                "silent": sorted(row.library for row in rows if row.state == "SILENT"),
+            },
+            ensure_ascii=False,
+        )
+        first = rows[0]
+        item = Item(
+            id=errand,
+            kind="holdings",
+            ref=first.ref,
+            body={},
+            attempts=first.attempt,
+            created_at=first.asked_at,
+            lease_until=now,
+        )
+
+        def hand_over(conn: Connection) -> None:
+            finish(conn, handover.errands, item, now=now, answer=answer)
+            if first.showing_id is not None:
+                handover.note(conn, first.showing_id, now=now, holdings=answer)
+
+        attempt(self.office.handover, hand_over)
+        topic = f"lookup:{first.ref}" if first.showing_id is None else showing_topic(first.showing_id)
+        self.office.wake(topic)

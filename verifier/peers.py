@@ -1,0 +1,170 @@
+"""Letters that come in, by topic: to the desk, to the consents, to the library. Also the library's side of a visit.
+
+A letter is accepted when its effect is committed; the sender may then forget it. Receiving it again has no second
+effect. A Refusal means "never"; Unavailable means "send it again".
+
+`fetch`, at the library, checks everything once more and believes nobody:
+ 1. consent     sealed by the province that it names, for this request, for this library
+ 2. request     sealed by the desk that sent the letter, allowed by that desk's province's signed scope
+ 3. method      one that the matter allows
+ 4. fields      asked for ∩ allowed at the desk ∩ let out here
+ 5. **L1**      the library spends the consent and seals the copy (`library.register`)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from verifier.library.register import Library
+
+from consent.answer import open_answer, seal_answer
+from consent.errors import Reason, Refusal
+from consent.grant import CONSENT, Consent, open_consent, open_grant
+from consent.holding import open_holding
+from consent.request import Request, open_request
+from consent.seal import unverified_issuer
+from consent.shapes import BASE64URL, DIGEST, ID128, PROVINCE, Maybe, Members, Text
+from consent.stores.base import attempt
+from consent.transport import LETTER_LENGTH, Letter, Topic, read_letter
+from verifier.admit import released
+from verifier.consents import Consents
+from verifier.desk import Desk
+from verifier.lookups import Lookups
+from verifier.office import Office
+from verifier.stores import inner
+
+_JWT: Final = Text(90_000, 1, re.compile(r"[A-Za-z0-9_.-]+"))
+
+CONTENTS: Final[Mapping[Topic, Members]] = {
+    Topic.ASK: Members({"request": _JWT, "aside": Text(4000, 1, BASE64URL), "code": Text(600)}),
+    Topic.CONSENT: Members({"request": DIGEST, "consent": Maybe(_JWT), "answer": Maybe(_JWT)}),
+    Topic.FETCH: Members({"request": _JWT, "consent": _JWT}),
+    Topic.COPY: Members({"request": DIGEST, "copy": Maybe(_JWT), "answer": Maybe(_JWT)}),
+    Topic.ACKNOWLEDGE: Members(
+        {"request": DIGEST, "consent_issuer": PROVINCE, "consent": ID128, "receipt": _JWT}
+    ),
+    Topic.OUTCOME: Members({"request": DIGEST, "answer": _JWT}),
+    Topic.WITHDRAW: Members({"consent": _JWT, "request": _JWT, "answer": _JWT}),
+    Topic.WITHDRAWN: Members({"consent": DIGEST, "answer": _JWT}),
+    Topic.HOLDINGS: Members({"question": _JWT}),
+    Topic.HELD: Members({"question": DIGEST, "answer": _JWT}),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peers:
+    """The mailbox of one province."""
+
+    office: Office
+    desk: Desk
+    consents: Consents
+    lookups: Lookups
+    library: Library
+
+    def receive(self, letter: Letter, *, now: datetime) -> None:
+        """One letter, from the exchange or from ourselves; Refusal or Unavailable where it had no effect."""
+        if letter.to != self.office.province or len(letter.body) > LETTER_LENGTH:
+            raise Refusal(Reason.WRONG_PROVINCE, detail="a letter for another province")
+        content = read_letter(letter, self.office.envelope_key, content=CONTENTS[letter.topic])
+        receivers = {
+            Topic.ASK: self.consents.claim,
+            Topic.CONSENT: self.desk.consent_arrived,
+            Topic.FETCH: self.fetch,
+            Topic.COPY: self.desk.copy_arrived,
+            Topic.ACKNOWLEDGE: self.acknowledge,
+            Topic.OUTCOME: self.consents.outcome,
+            Topic.WITHDRAW: self.withdraw,
+            Topic.WITHDRAWN: self.consents.withdrawn,
+            Topic.HOLDINGS: self.holdings,
+            Topic.HELD: self.lookups.held,
+        }
+        receivers[letter.topic](content, letter, now=now)
+
+    def fetch(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
+        """The library's side of a visit, in the order above. L1."""
+        issuer = unverified_issuer(CONSENT, content["consent"])
+        request = open_request(content["request"], self.office.ring, holder_province=issuer, now=now)  # 2
+        if request.desk != letter.sender:
+            raise Refusal(Reason.SENDER_UNKNOWN, detail="a request of another desk")
+        try:
+            copy = self._copy(request, content["consent"], now=now)
+        except Refusal as no:
+            self._send_copy(request, None, no, now=now)
+            return
+        self._send_copy(request, copy, None, now=now)
+
+    def _copy(self, request: Request, consent_text: str, *, now: datetime) -> str:
+        consent = open_consent(consent_text, self.office.ring, request=request, now=now)  # 1
+        if consent.library != self.office.province:
+            raise Refusal(Reason.CONSENT_MISMATCH, detail="for another library")
+        may = self.office.judge(request)
+        if consent.method not in may.matter.methods:  # 3
+            raise Refusal(Reason.APPROVAL_METHOD_NOT_ALLOWED, detail=consent.method)
+        fields = released(may, request.ask, library=self.office.scope(self.office.province))  # 4
+        grant = open_grant(consent, self.office.envelope_key)
+        return self.library.release(request, consent, grant, fields, may.matter, now=now)  # 5
+
+    def _send_copy(self, request: Request, copy: str | None, no: Refusal | None, *, now: datetime) -> None:
+        answer = None if no is None else self.office.answer(request.desk, request.digest, no.reason, now=now)
+        content = {"request": request.digest, "copy": copy, "answer": answer}
+        letter = self.office.letter(request.desk, Topic.COPY, content, request_id=request.id, ask=request.ask)
+        attempt(self.office.inner, lambda conn: inner.post(conn, letter, now=now))
+        self.office.wake_worker()
+
+    def acknowledge(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
+        """The desk has the copy."""
+        self.library.acknowledge(
+            content["consent_issuer"], content["consent"], now=now, receipt=content["receipt"]
+        )
+
+    def withdraw(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
+        """The citizen's province withdraws a consent of its own; the library says done, or too late."""
+        request = open_request(content["request"], self.office.ring, holder_province=letter.sender, now=now)
+        consent: Consent = open_consent(content["consent"], self.office.ring, request=request, now=now)
+        order = open_answer(
+            content["answer"],
+            self.office.ring,
+            issuer=letter.sender,
+            audience=self.office.province,
+            question=consent.sealed.digest,
+            now=now,
+        )
+        if order.reason is not Reason.WITHDRAWN or consent.issuer != letter.sender:
+            raise Refusal(Reason.CONSENT_MISMATCH, detail="not an order to withdraw")
+        reason = Reason.WITHDRAWN
+        try:
+            self.library.withdraw(consent.issuer, consent.jti, consent.sealed.digest, now=now)
+        except Refusal as no:
+            reason = no.reason
+        content = {
+            "consent": consent.sealed.digest,
+            "answer": self.office.answer(letter.sender, consent.sealed.digest, reason, now=now),
+        }
+        reply = self.office.letter(
+            letter.sender, Topic.WITHDRAWN, content, request_id=request.id, ask=request.ask
+        )
+        attempt(self.office.inner, lambda conn: inner.post(conn, reply, now=now))
+        self.office.wake_worker()
+
+    def holdings(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
+        """What this library has of a holder, for the holder's own province, padded to one length."""
+        question = open_holding(content["question"], self.office.ring, library=self.office.province, now=now)
+        if question.issuer != letter.sender:
+            raise Refusal(Reason.SENDER_UNKNOWN, detail="a question of another province")
+        found = self.library.holdings(question.claims["holder"], now=now)
+        answer = seal_answer(
+            self.office.answer_key,
+            to=letter.sender,
+            question=question.digest,
+            payload=found.to_bytes(),
+            recipient=self.office.keylist.recipient(letter.sender),
+            now=now,
+        )
+        content = {"question": question.digest, "answer": answer}
+        reply = self.office.letter(letter.sender, Topic.HELD, content, request_id=letter.request_id)
+        attempt(self.office.inner, lambda conn: inner.post(conn, reply, now=now))
+        self.office.wake_worker()

@@ -1,0 +1,300 @@
+"""The inner store: what only the verifier of a province may open.
+
+visits    what this province's counters asked (desk). One row for each (window, request id): the retry of a kiosk finds
+          its row, anything else under that id is refused. The private half of the answer key lives here until the
+          counter has cleared; then nobody can open the copy again.
+claims    what counters anywhere asked of this province's citizens. The primary key is the showing: the database itself
+          lets one counter in, whatever Redis, a restart or four processes at once may think.
+uses      documents that count once, by (issuer, jti).
+lookups   the questions to the four libraries that are under way, one row for each library.
+outbox    letters to other provinces and changes to the hand-over store, written in the same transaction as the fact that
+          causes them and carried out by `work`.
+ledger    see `verifier.stores.ledger`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from consent.states import Machine
+from consent.stores.base import UtcDateTime, inserted
+from consent.stores.migrations import Owner
+from consent.stores.queue import put, queue_table
+from consent.transport import Letter
+from verifier.stores.ledger import ledger_tables
+
+metadata: Final = MetaData()
+
+visits: Final = Table(
+    "visits",
+    metadata,
+    Column("window", String(64), primary_key=True),
+    Column("request_id", String(22), primary_key=True),
+    Column(
+        "body_digest", String(43), nullable=False
+    ),  # of the bytes that the kiosk sent: a retry has the same
+    Column("request_digest", String(43), nullable=False, unique=True),
+    Column("request", Text, nullable=False),
+    Column("answer_secret", Text, nullable=True),
+    Column("digits", String(2), nullable=False),
+    Column("holder_province", String(2), nullable=False),
+    Column("library", String(2), nullable=True),
+    Column("consent", Text, nullable=True),
+    Column("copy", Text, nullable=True),
+    Column("receipt", Text, nullable=True),
+    Column("state", String(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("reason", String(64), nullable=True),
+    Column("facts", Text, nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("answer_by", UtcDateTime, nullable=False),
+    Index("ix_visits_state", "state", "answer_by"),
+)
+
+claims: Final = Table(
+    "claims",
+    metadata,
+    Column("showing_id", String(24), primary_key=True),
+    Column("desk", String(2), nullable=False),
+    Column("window", String(64), nullable=False),
+    Column("request_id", String(22), nullable=False),
+    Column("request_digest", String(43), nullable=False),
+    Column("request", Text, nullable=False),
+    Column("digits", String(2), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64), nullable=True),
+    Column("approval_digest", String(43), nullable=True),
+    Column("consent", Text, nullable=True),
+    Column("reply", Text, nullable=True),  # the letter that answered the desk, resent as the same bytes
+    Column("claimed_at", UtcDateTime, nullable=False),
+    Column("answer_by", UtcDateTime, nullable=False),
+    UniqueConstraint("request_digest", name="uq_claims_request"),
+    Index("ix_claims_state", "state", "answer_by"),
+)
+
+uses: Final = Table(
+    "uses",
+    metadata,
+    Column("issuer", String(128), primary_key=True),
+    Column("jti", String(22), primary_key=True),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Index("ix_uses_expires_at", "expires_at"),
+)
+
+lookups: Final = Table(
+    "lookups",
+    metadata,
+    Column("errand", BigInteger, primary_key=True, autoincrement=False),
+    Column("library", String(2), primary_key=True),
+    Column("attempt", Integer, nullable=False),  # the lease token of the errand, see consent.stores.queue
+    Column("ref", String(64), nullable=False),
+    Column("showing_id", String(24), nullable=True),
+    Column("question", String(43), nullable=False, unique=True),
+    Column("state", String(8), nullable=False),  # WAITING, ANSWERED, SILENT
+    Column("found", Text, nullable=True),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Index("ix_lookups_state", "state", "asked_at"),
+)
+
+outbox: Final = queue_table("outbox", metadata)
+ledger: Final = ledger_tables(metadata)
+
+OWNER: Final = Owner(
+    name="inner", script_location_package="verifier.stores.inner_migrations", metadata=metadata
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitRow:
+    """One row of `visits`, as it stood when it was read."""
+
+    window: str
+    request_id: str
+    body_digest: str
+    request_digest: str
+    request: str
+    answer_secret: str | None
+    digits: str
+    holder_province: str
+    library: str | None
+    consent: str | None
+    copy: str | None
+    receipt: str | None
+    state: str
+    version: int
+    reason: str | None
+    facts: str
+    asked_at: datetime
+    answer_by: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRow:
+    """One row of `claims`, as it stood when it was read."""
+
+    showing_id: str
+    desk: str
+    window: str
+    request_id: str
+    request_digest: str
+    request: str
+    digits: str
+    state: str
+    reason: str | None
+    approval_digest: str | None
+    consent: str | None
+    reply: str | None
+    claimed_at: datetime
+    answer_by: datetime
+
+
+def find_visit(conn: Connection, window: str, request_id: str) -> VisitRow | None:
+    """The visit of a window under this request id."""
+    return _visit(
+        conn.execute(
+            select(visits).where(visits.c.window == window, visits.c.request_id == request_id)
+        ).one_or_none()
+    )
+
+
+def visit_of_request(conn: Connection, request_digest: str) -> VisitRow | None:
+    """The visit that sealed this request."""
+    return _visit(conn.execute(select(visits).where(visits.c.request_digest == request_digest)).one_or_none())
+
+
+def visit_by_id(conn: Connection, request_id: str) -> VisitRow | None:
+    """The newest visit under a request id of whichever window, for a letter that could not be delivered."""
+    query = (
+        select(visits).where(visits.c.request_id == request_id).order_by(visits.c.asked_at.desc()).limit(1)
+    )
+    return _visit(conn.execute(query).one_or_none())
+
+
+def set_receipt(conn: Connection, request_digest: str, receipt: str) -> None:
+    """Keep the unit's receipt with its visit, in the transaction that ends it."""
+    conn.execute(update(visits).where(visits.c.request_digest == request_digest).values(receipt=receipt))
+
+
+def overdue_visits(
+    conn: Connection, *, states: tuple[str, ...], before: datetime, limit: int
+) -> list[VisitRow]:
+    """Visits in one of these states whose time ran out before that instant."""
+    query = select(visits).where(visits.c.state.in_(states), visits.c.answer_by < before).limit(limit)
+    return [row for row in map(_visit, conn.execute(query)) if row is not None]
+
+
+def add_visit(conn: Connection, row: VisitRow) -> bool:
+    """D1: whether the row went in; False when this window has used the request id before."""
+    return inserted(
+        conn, insert(visits).values({field.name: getattr(row, field.name) for field in fields(VisitRow)})
+    )
+
+
+def move_visit(conn: Connection, request_digest: str, machine: Machine, event: str, **columns: Any) -> bool:
+    """Move a visit by an event of its table, together with other columns; one conditional UPDATE."""
+    c = visits.c
+    statement = (
+        update(visits)
+        .where(c.request_digest == request_digest, c.state.in_(sorted(machine.sources(event))))
+        .values(state=machine.target(event), version=c.version + 1, **columns)
+    )
+    return conn.execute(statement).rowcount == 1
+
+
+def find_claim(conn: Connection, showing_id: str) -> ClaimRow | None:
+    """The claim on a showing."""
+    return _claim(conn.execute(select(claims).where(claims.c.showing_id == showing_id)).one_or_none())
+
+
+def claim_of_request(conn: Connection, request_digest: str) -> ClaimRow | None:
+    """The claim that this request made."""
+    return _claim(conn.execute(select(claims).where(claims.c.request_digest == request_digest)).one_or_none())
+
+
+def claim_by_request_id(conn: Connection, request_id: str) -> ClaimRow | None:
+    """The newest claim under a request id, for a letter that names nothing else."""
+    query = (
+        select(claims).where(claims.c.request_id == request_id).order_by(claims.c.claimed_at.desc()).limit(1)
+    )
+    return _claim(conn.execute(query).one_or_none())
+
+
+def overdue_claims(conn: Connection, *, state: str, before: datetime, limit: int) -> list[ClaimRow]:
+    """Claims in this state whose time ran out before that instant."""
+    query = select(claims).where(claims.c.state == state, claims.c.answer_by < before).limit(limit)
+    return [row for row in map(_claim, conn.execute(query)) if row is not None]
+
+
+def add_claim(conn: Connection, row: ClaimRow) -> bool:
+    """C1: whether this counter got the showing; False when any counter got it before."""
+    return inserted(
+        conn, insert(claims).values({field.name: getattr(row, field.name) for field in fields(ClaimRow)})
+    )
+
+
+def move_claim(conn: Connection, showing_id: str, machine: Machine, event: str, **columns: Any) -> bool:
+    """Move a claim by an event of its table, together with other columns; one conditional UPDATE."""
+    c = claims.c
+    statement = (
+        update(claims)
+        .where(c.showing_id == showing_id, c.state.in_(sorted(machine.sources(event))))
+        .values(state=machine.target(event), **columns)
+    )
+    return conn.execute(statement).rowcount == 1
+
+
+def use_once(conn: Connection, issuer: str, jti: str, expires_at: datetime) -> bool:
+    """True for the first use of a document. Call it only after its seal held."""
+    return inserted(conn, insert(uses).values(issuer=issuer, jti=jti, expires_at=expires_at))
+
+
+def forget_uses(conn: Connection, *, expired_before: datetime) -> int:
+    """Delete the uses of documents that have expired anyway; returns how many."""
+    return conn.execute(delete(uses).where(uses.c.expires_at < expired_before)).rowcount
+
+
+def post(conn: Connection, letter: Letter, *, now: datetime, once_key: str | None = None) -> None:
+    """Put a letter into the outbox, in the transaction of what caused it."""
+    put(conn, outbox, kind="letter", ref=letter.request_id, body=letter.to_json(), now=now, once_key=once_key)
+
+
+def hand_over(
+    conn: Connection, kind: str, showing_id: str, body: Mapping[str, Any], *, now: datetime, once_key: str
+) -> None:
+    """Put a change of the hand-over store ("sheet" or "settle") into the outbox. The two databases share no transaction."""
+    put(conn, outbox, kind=kind, ref=showing_id, body=body, now=now, once_key=once_key)
+
+
+def facts_text(facts: Mapping[str, str | int]) -> str:
+    """The public facts of a reason as a column."""
+    return json.dumps(dict(facts), ensure_ascii=False)
+
+
+def _visit(row: Row[Any] | None) -> VisitRow | None:
+    return None if row is None else VisitRow(**row._mapping)
+
+
+def _claim(row: Row[Any] | None) -> ClaimRow | None:
+    return None if row is None else ClaimRow(**row._mapping)

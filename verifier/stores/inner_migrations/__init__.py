@@ -1,0 +1,1 @@
+"""The history of the inner store, see `consent.stores.migrations`."""

@@ -1,0 +1,76 @@
+"""The ledger's tables, and the one way to write them: append.
+
+`head` is a single row that every writer locks first, so that writers queue up (SQLite's BEGIN IMMEDIATE has done it
+already). Should two ever get past it, `previous` is unique: the database itself refuses a fork. There is no UPDATE and no
+DELETE of entries anywhere, and in production the role that serves has no right to either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, Text, insert, select, update
+
+from consent.ledger import GENESIS, Act, Entry, following
+from consent.receipt import Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerTables:
+    """The two tables of one ledger."""
+
+    entries: Table
+    head: Table
+
+
+def ledger_tables(metadata: MetaData) -> LedgerTables:
+    """Declare a ledger in an owner's metadata; its migration must make the same tables and the head's one row."""
+    entries = Table(
+        "ledger",
+        metadata,
+        Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+        Column("previous", String(43), nullable=False, unique=True),  # the database refuses a fork
+        Column("digest", String(43), nullable=False, unique=True),
+        Column("at", String(20), nullable=False),
+        Column("act", String(16), nullable=False),
+        Column("body", Text, nullable=False),
+    )
+    head = Table(
+        "ledger_head",
+        metadata,
+        Column("id", Integer, primary_key=True, autoincrement=False),
+        Column("position", BigInteger, nullable=False),
+        Column("digest", String(43), nullable=False),
+    )
+    return LedgerTables(entries=entries, head=head)
+
+
+def append(conn: Connection, tables: LedgerTables, act: Act, body: Mapping[str, Any], *, now: datetime) -> Position:
+    """Write the next entry, in the caller's transaction; returns its place for a receipt."""
+    head = conn.execute(select(tables.head).where(tables.head.c.id == 1).with_for_update()).one()
+    entry = following(head.position, head.digest, act, body, now=now)
+    conn.execute(
+        insert(tables.entries).values(
+            position=entry.position,
+            previous=entry.previous,
+            digest=entry.digest,
+            at=entry.at,
+            act=entry.act,
+            body=entry.body,
+        )
+    )
+    conn.execute(update(tables.head).where(tables.head.c.id == 1).values(position=entry.position, digest=entry.digest))
+    return Position(position=entry.position, entry=entry.digest)
+
+
+def entries(conn: Connection, tables: LedgerTables) -> Iterator[Entry]:
+    """The whole ledger, first entry first."""
+    c = tables.entries.c
+    for row in conn.execute(select(c.position, c.previous, c.at, c.act, c.body).order_by(c.position)):
+        yield Entry(position=row.position, previous=row.previous, at=row.at, act=Act(row.act), body=row.body)
+
+
+FIRST_HEAD = {"id": 1, "position": 0, "digest": GENESIS}
