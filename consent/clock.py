@@ -5,7 +5,7 @@ once for each decision, so that all checks of one presentation are judged at one
 
 `SystemClock` never goes back: when the machine's clock is set back by its time service, the clock stands
 still until real time has caught up. A code that has expired must not come alive again because somebody
-corrected a clock. `MovableClock` is the clock of the demo and the tests; it moves only when told to.
+corrected a clock. `MovableClock` is the clock of tests; it moves only when told to. `ShiftedClock` is the demo's: it runs, and can be put ahead.
 
 Epoch seconds are whole seconds, rounded down (RFC 8392 and RFC 7519 `NumericDate`). Dates are dates in
 Shanghai; the whole of China keeps UTC+8 without summer time since 1991, so that a fixed offset is exact for
@@ -76,6 +76,28 @@ class MovableClock:
         with self._lock:
             self._now = _aware(to)
             return self._now
+
+
+class ShiftedClock:
+    """The machine's time plus a shift that only grows. For the demo, where threads really wait but minutes must pass."""
+
+    def __init__(self) -> None:
+        self._base = SystemClock()
+        self._lock = Lock()
+        self._shift = timedelta(0)
+
+    def now(self) -> datetime:
+        """The shifted time."""
+        with self._lock:
+            return self._base.now() + self._shift
+
+    def advance(self, seconds: float) -> datetime:
+        """Let `seconds` pass at once and return the new time. Negative values raise ValueError."""
+        if seconds < 0:
+            raise ValueError("a clock advances")
+        with self._lock:
+            self._shift += timedelta(seconds=seconds)
+        return self.now()
 
 
 def _aware(instant: datetime) -> datetime:
