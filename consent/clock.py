@@ -5,7 +5,8 @@ once for each decision, so that all checks of one presentation are judged at one
 
 `SystemClock` never goes back: when the machine's clock is set back by its time service, the clock stands
 still until real time has caught up. A code that has expired must not come alive again because somebody
-corrected a clock. `MovableClock` is the clock of tests; it moves only when told to. `ShiftedClock` is the demo's: it runs, and can be put ahead.
+corrected a clock. `MovableClock` is the clock of tests; it moves only when told to.
+`ShiftedClock` is the demo's: it runs, and can be put ahead.
 
 Epoch seconds are whole seconds, rounded down (RFC 8392 and RFC 7519 `NumericDate`). Dates are dates in
 Shanghai; the whole of China keeps UTC+8 without summer time since 1991, so that a fixed offset is exact for

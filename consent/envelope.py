@@ -72,7 +72,7 @@ class EnvelopeKey:
         private = MLKEM768X25519PrivateKey(self._lattice, self._curve)
         try:
             padded = _SUITE.decrypt(from_b64(text), private, info=info.encode())
-        except (InvalidTag, ValueError) as problem:
+        except (InvalidTag, ValueError, Refusal) as problem:
             raise Refusal(Reason.ENVELOPE_UNREADABLE, detail="not closed for us") from problem
         length = int.from_bytes(padded[:_LENGTH], "big")
         if len(padded) < _LENGTH + length:
@@ -89,8 +89,13 @@ def recipient(text: str) -> Recipient:
         lattice = MLKEM768PublicKey.from_public_bytes(raw[:_LATTICE])
     except ValueError as problem:
         raise Refusal(Reason.KEY_NOT_ALLOWED, detail="not an ML-KEM-768 key") from problem
-    public = MLKEM768X25519PublicKey(lattice, X25519PublicKey.from_public_bytes(raw[_LATTICE:]))
-    return Recipient(text, public)
+    curve = X25519PublicKey.from_public_bytes(raw[_LATTICE:])
+    try:
+        # A point of low order agrees on the same secret with everybody; better to hear of it before there is a payload.
+        X25519PrivateKey.generate().exchange(curve)
+    except ValueError as problem:
+        raise Refusal(Reason.KEY_NOT_ALLOWED, detail="an X25519 key of low order") from problem
+    return Recipient(text, MLKEM768X25519PublicKey(lattice, curve))
 
 
 def new_envelope_key() -> EnvelopeKey:

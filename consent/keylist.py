@@ -62,5 +62,5 @@ def read_key_list(path: Path, *, pinned: str, issued_after: datetime | None = No
         ring = KeyRing([PublicKey.from_row(row) for row in rows["keys"]], issued_after=issued_after)
         recipients = {province(code).code: recipient(text) for code, text in rows["envelopes"].items()}
         return KeyList(version=int(rows["version"]), ring=ring, recipients=MappingProxyType(recipients))
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise Refusal(Reason.KEY_NOT_ALLOWED, detail=f"{path}: {type(problem).__name__}") from problem

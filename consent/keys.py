@@ -114,7 +114,7 @@ def public_from_jwk(jwk: Mapping[str, Any]) -> Public:
     try:
         loader = OKPAlgorithm if jwk.get("kty") == "OKP" else ECAlgorithm
         public = loader.from_jwk(dict(jwk))
-    except (PyJWTError, ValueError, TypeError, KeyError) as problem:
+    except (PyJWTError, ValueError, TypeError, KeyError, AttributeError) as problem:
         raise Refusal(Reason.KEY_NOT_ALLOWED, detail=f"jwk: {type(problem).__name__}") from problem
     algorithm_of(public)
     if not isinstance(public, Ed25519PublicKey | EllipticCurvePublicKey) or jwk_of(public) != dict(jwk):
@@ -264,7 +264,7 @@ def _private_file(path: Path) -> str:
     try:
         mode = path.stat().st_mode
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
+    except (OSError, ValueError) as problem:  # ValueError: not UTF-8, or a NUL in the path
         raise Refusal(Reason.KEY_NOT_ALLOWED, detail=f"{path}: cannot be read") from problem
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise Refusal(Reason.KEY_NOT_ALLOWED, detail=f"{path}: others may read it; chmod 600")
@@ -301,10 +301,10 @@ class OneKey:
     issued_after: datetime | None = None
 
     def find(self, typ: str, kid: str, *, now: datetime) -> PublicKey:
-        """That key, if it is the one named and may seal this kind."""
+        """That key, if it is the one named, may seal this kind, and is valid at `now`."""
         if kid != self.key.kid or typ not in self.key.kinds:
             raise Refusal(Reason.DOCUMENT_KEY_UNKNOWN, detail=f"{typ} under another key")
-        return self.key
+        return _valid(self.key, now, Reason.DOCUMENT_KEY_UNKNOWN)
 
 
 class KeyRing:
@@ -328,19 +328,19 @@ class KeyRing:
 
     def find(self, typ: str, kid: str, *, now: datetime) -> PublicKey:
         """The key for this kind and kid, valid at `now`; Refusal(DOCUMENT_KEY_UNKNOWN) otherwise."""
-        return self._valid(self._by_kid.get((typ, kid)), now, Reason.DOCUMENT_KEY_UNKNOWN)
+        return _valid(self._by_kid.get((typ, kid)), now, Reason.DOCUMENT_KEY_UNKNOWN)
 
     def find_code_key(self, typ: str, kid4: bytes, *, now: datetime) -> PublicKey:
         """The key that a QR code names by four bytes; Refusal(CODE_UNKNOWN_KEY) otherwise."""
-        return self._valid(self._by_kid4.get((typ, kid4)), now, Reason.CODE_UNKNOWN_KEY)
+        return _valid(self._by_kid4.get((typ, kid4)), now, Reason.CODE_UNKNOWN_KEY)
 
-    @staticmethod
-    def _valid(key: PublicKey | None, now: datetime, reason: Reason) -> PublicKey:
-        if key is None:
-            raise Refusal(reason, detail="no key of this kind under this name")
-        if not key.not_before <= now < key.not_after:
-            raise Refusal(reason, detail=f"key {key.kid} is not valid now")
-        return key
+
+def _valid(key: PublicKey | None, now: datetime, reason: Reason) -> PublicKey:
+    if key is None:
+        raise Refusal(reason, detail="no key of this kind under this name")
+    if not key.not_before <= now < key.not_after:
+        raise Refusal(reason, detail=f"key {key.kid} is not valid now")
+    return key
 
 
 def load_secret(uri: str, *, sandbox: bool, length: int = 32) -> bytes:

@@ -91,16 +91,16 @@ def seal(
     `claims` are the kind's own members; the common ones are added here. A document that its reader would refuse is a
     mistake of ours and raises ValueError.
     """
-    issued = to_epoch(now)
+    issued, seconds = to_epoch(now), int((kind.life if life is None else life).total_seconds())
     whole = {
         **claims,
         "iss": key.issuer,
         "aud": audience,
         "iat": issued,
-        "exp": issued + int((life or kind.life).total_seconds()),
+        "exp": issued + seconds,
         "jti": jti or new_id(),
     }
-    if not _members_of(kind).fits(whole):
+    if not _members_of(kind).fits(whole) or not 0 < seconds <= kind.life.total_seconds():
         raise ValueError(f"{kind.typ}: claims that no reader takes")
     payload = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
     text = _JWS.encode(payload, key.private, algorithm=key.alg, headers={"kid": key.kid, "typ": kind.typ})
@@ -195,7 +195,7 @@ def strict_json(raw: bytes, *, depth: int, members: int) -> Any:
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate fails here
     except (ValueError, RecursionError) as problem:
         raise Refusal(Reason.DOCUMENT_MALFORMED, detail=f"json: {type(problem).__name__}") from problem
-    if _depth(value) > depth:
+    if not _within(depth, value):
         raise Refusal(Reason.DOCUMENT_MALFORMED, detail="json: too deep")
     return value
 
@@ -214,9 +214,10 @@ def _never(text: str) -> Any:
     raise ValueError("only integers")
 
 
-def _depth(value: Any) -> int:
+def _within(depth: int, value: Any) -> bool:
+    # Goes no deeper than it has to: json reads nestings that would exhaust Python's own stack here.
     if isinstance(value, dict):
-        return 1 + max((_depth(each) for each in value.values()), default=0)
+        return depth > 0 and all(_within(depth - 1, each) for each in value.values())
     if isinstance(value, list):
-        return 1 + max((_depth(each) for each in value), default=0)
-    return 0
+        return depth > 0 and all(_within(depth - 1, each) for each in value)
+    return True

@@ -178,7 +178,10 @@ def _one_block(key: bytes) -> Cipher[ECB]:
 
 
 def judge_slice(number: int, *, opened_at: datetime, now: datetime) -> None:
-    """Pass the current and the previous slice; an older one is CODE_SUPERSEDED, one to come CODE_NOT_YET_VALID."""
+    """Pass the current and the previous slice; an older one is CODE_SUPERSEDED, one to come CODE_NOT_YET_VALID.
+
+    The very next one passes too: the clock that minted it may be SKEW ahead, which `code.fresh` holds it to.
+    """
     current = slice_at(opened_at, now)
     if number < current - 1:
         raise Refusal(Reason.CODE_SUPERSEDED, detail=f"slice {number}, now {current}")

@@ -2,12 +2,8 @@
 
 Rule 1: everything that decides which state follows which stands in this file; whoever stores a state asks here first.
 Rule 2: a table knows nothing of who asks or over which wire; it is the same for both sides of the exchange.
-Rule 3: the diagrams in docs/states.md are drawn from these tables, so that picture and program cannot differ.
-
-showing   kept by the citizen's province in the hand-over store; what the phone sees.
-claim     kept by the citizen's province: one counter has the showing; what became of its request.
-consent   kept by the library: the one row for which spending and withdrawing compete.
-visit     kept by the desk: what the counter sees.
+Rule 3: the diagrams in docs/states.md are drawn from these tables, so that picture and program cannot differ:
+        python -m consent.states > docs/states.md
 
 A state without a way out is an end. `sources` gives the states that an event may start from, which is what a store needs
 for a conditional UPDATE: the database compares and swaps, nobody reads first and writes then.
@@ -24,9 +20,10 @@ from consent.errors import Reason, Refusal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """One table: `moves[state][event]` is the next state."""
+    """One table: `moves[state][event]` is the next state; `about` says in a sentence who keeps it and what for."""
 
     name: str
+    about: str
     start: str
     moves: Mapping[str, Mapping[str, str]]
 
@@ -68,6 +65,7 @@ class Machine:
 
 SHOWING: Final = Machine(
     name="showing",
+    about="Kept by the citizen's province in the hand-over store; what the phone sees.",
     start="OPEN",
     moves={
         "OPEN": {"claim": "CLAIMED", "supersede": "SUPERSEDED", "expire": "EXPIRED", "refuse": "REFUSED"},
@@ -102,6 +100,7 @@ SHOWING: Final = Machine(
 
 CLAIM: Final = Machine(
     name="claim",
+    about="Kept by the citizen's province: one counter has the showing; what became of its request.",
     start="ASKED",
     moves={
         "ASKED": {"consent": "CONSENTED", "end": "ENDED"},
@@ -111,6 +110,7 @@ CLAIM: Final = Machine(
 
 CONSENT: Final = Machine(
     name="consent",
+    about="Kept by the library: the one row for which spending and withdrawing compete.",
     start="ABSENT",
     moves={
         "ABSENT": {"spend": "SPENT", "withdraw": "WITHDRAWN"},
@@ -120,6 +120,7 @@ CONSENT: Final = Machine(
 
 VISIT: Final = Machine(
     name="visit",
+    about="Kept by the desk: what the counter sees.",
     start="ASKED",
     moves={
         "ASKED": {"fetch": "FETCHING", "refuse": "REFUSED", "undetermine": "UNDETERMINED"},
@@ -130,3 +131,21 @@ VISIT: Final = Machine(
 )
 
 MACHINES: Final = (SHOWING, CLAIM, CONSENT, VISIT)
+
+
+def page() -> str:
+    """docs/states.md as it must read."""
+    rooms = [
+        f"## {each.name}\n\n{each.about}\n\n```mermaid\n{each.diagram()}```\n" for each in MACHINES
+    ]
+    return "\n".join([_TOP, *rooms])
+
+
+_TOP: Final = """# States
+
+Drawn from the tables in `consent/states.py`; a test compares. After a change there: `python -m consent.states >
+docs/states.md`. An arrow that is not here does not exist: the event is refused and nothing happens.
+"""
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -24,14 +24,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from verifier.matters.catalogue import Catalogue, Matter, MatterField
-from verifier.matters.scope import Scope, Unit
-
 from consent.annotated_copy import AnnotatedCopy, CopyBody
 from consent.clock import rfc3339
 from consent.errors import Reason, Refusal
 from consent.grant import Consent
 from consent.request import Ask, Request
+from verifier.matters.catalogue import Catalogue, Matter, MatterField
+from verifier.matters.scope import Scope, Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +89,7 @@ def prerequisites(matter: Matter, ticked: Collection[str]) -> None:
     """Pass when every precondition of the matter is ticked; Refusal(PRECONDITION_MISSING) names the first that is not."""
     for each in matter.preconditions:
         if each.slug not in ticked:
-            raise Refusal(
-                Reason.PRECONDITION_MISSING, detail=each.slug, what=each.text_zh, what_en=each.text_en
-            )
+            raise Refusal(Reason.PRECONDITION_MISSING, detail=each.slug, what=each.text_zh, what_en=each.text_en)
 
 
 def released(may: Permitted, ask: Ask, *, library: Scope) -> tuple[MatterField, ...]:
@@ -100,9 +97,7 @@ def released(may: Permitted, ask: Ask, *, library: Scope) -> tuple[MatterField, 
     let_out = set(library.narrow(ask.matter, tuple(field.name for field in may.fields)))
     fields = tuple(field for field in may.fields if field.name in ask.fields and field.name in let_out)
     if not fields:
-        raise Refusal(
-            Reason.FIELD_NOT_ALLOWED, detail=f"{ask.matter}: the library's province lets nothing out"
-        )
+        raise Refusal(Reason.FIELD_NOT_ALLOWED, detail=f"{ask.matter}: the library's province lets nothing out")
     return fields
 
 
@@ -136,6 +131,4 @@ def admit(
 def _judge_fields(body: CopyBody, ask: Ask, disclosures: Mapping[str, str]) -> None:
     for field in body.fields:
         if field.name not in ask.fields or disclosures.get(field.name) != field.disclosure:
-            raise Refusal(
-                Reason.FIELD_NOT_ALLOWED, detail=f"{ask.matter}: {field.name} as {field.disclosure}"
-            )
+            raise Refusal(Reason.FIELD_NOT_ALLOWED, detail=f"{ask.matter}: {field.name} as {field.disclosure}")

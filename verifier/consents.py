@@ -56,9 +56,7 @@ from verifier.stores.inner import ClaimRow
 from verifier.stores.ledger import append
 
 ANSWER_WITHIN: Final = timedelta(minutes=2)
-_TRAVEL: Final = timedelta(
-    seconds=60
-)  # how old a request may be when it claims; the desk judged the code then
+_TRAVEL: Final = timedelta(seconds=60)  # how old a request may be when it claims; the desk judged the code then
 _DECOYS: Final = 2
 _GONE: Final[Mapping[str, Reason]] = {"SUPERSEDED": Reason.CODE_SUPERSEDED, "EXPIRED": Reason.CODE_EXPIRED}
 
@@ -71,9 +69,7 @@ class Consents:
 
     def claim(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """C1, in the order above. A refusal after step 1's seal goes to the desk as a letter, before it as an error."""
-        request = open_request(
-            content["request"], self.office.ring, holder_province=self.office.province, now=now
-        )  # 1
+        request = open_request(content["request"], self.office.ring, holder_province=self.office.province, now=now)  # 1
         if request.desk != letter.sender:
             raise Refusal(Reason.SENDER_UNKNOWN, detail="a request of another desk")
         try:
@@ -112,9 +108,7 @@ class Consents:
 
     def _holder(self, showing: ShowingRow) -> Holder:
         # The row is the outer network's; the login assertion in it is not. It was alive when the showing was opened.
-        return open_holder(
-            showing.holder_jwt, self.office.ring, province=self.office.province, now=showing.opened_at
-        )
+        return open_holder(showing.holder_jwt, self.office.ring, province=self.office.province, now=showing.opened_at)
 
     def _match(self, holder: Holder, aside: Aside) -> None:
         person = holder.person(self.office.envelope_key)
@@ -156,20 +150,14 @@ class Consents:
             claimed_at=now,
             answer_by=now + ANSWER_WITHIN,
         )
-        sheet = write_sheet(
-            request, may, digits=_choices(aside.digits), asked_at=now, answer_by=row.answer_by
-        )
+        sheet = write_sheet(request, may, digits=_choices(aside.digits), asked_at=now, answer_by=row.answer_by)
 
         def c1(conn: Connection) -> bool:
             if not inner.add_claim(conn, row):
                 return False
-            append(
-                conn, inner.ledger, Act.CLAIMED, {"request": request.digest, "desk": request.desk}, now=now
-            )
+            append(conn, inner.ledger, Act.CLAIMED, {"request": request.digest, "desk": request.desk}, now=now)
             body = {"sheet": sheet, "request": request.digest}
-            inner.hand_over(
-                conn, "sheet", showing.showing_id, body, now=now, once_key=f"sheet:{request.digest}"
-            )
+            inner.hand_over(conn, "sheet", showing.showing_id, body, now=now, once_key=f"sheet:{request.digest}")
             reach("C1.before_commit")
             return True
 
@@ -230,9 +218,7 @@ class Consents:
         if approval.certificate is not None:
             province(approval.certificate.partition(".")[0])
             return approval.certificate
-        found = json.loads(
-            showing.holdings or '{"certificates": [], "undigitised": false, "silent": ["all"]}'
-        )
+        found = json.loads(showing.holdings or '{"certificates": [], "undigitised": false, "silent": ["all"]}')
         if [each for each in found["certificates"] if each["type"] == request.ask.type]:
             raise Refusal(Reason.AMBIGUOUS, detail="certificates, but none picked")
         if found["silent"]:
@@ -268,9 +254,7 @@ class Consents:
         )
 
         def c2(conn: Connection) -> None:
-            if not self._first(
-                conn, claim, approval, "consent", consent=text, reply=json.dumps(reply.to_json())
-            ):
+            if not self._first(conn, claim, approval, "consent", consent=text, reply=json.dumps(reply.to_json())):
                 return
             entry = {"request": request.digest, "approval": approval.sealed.digest, "method": "app"}
             append(conn, inner.ledger, Act.CONSENTED, entry, now=now)
@@ -295,28 +279,20 @@ class Consents:
         """End a claim without a consent and tell both sides; the desk hears what a counter may hear."""
         told = Reason.NOT_AUTHORISED if reason in (Reason.DECLINED, Reason.TIMED_OUT) else reason
         reply = self._reply(request, told, now=now)
-        event = {Act.DECLINED: "decline", Act.TIMED_OUT: "time_out", Act.UNDETERMINED: "undetermine"}.get(
-            act, "refuse"
-        )
+        event = {Act.DECLINED: "decline", Act.TIMED_OUT: "time_out", Act.UNDETERMINED: "undetermine"}.get(act, "refuse")
 
         def end(conn: Connection) -> None:
-            if not self._first(
-                conn, claim, approval, "end", reason=reason.value, reply=json.dumps(reply.to_json())
-            ):
+            if not self._first(conn, claim, approval, "end", reason=reason.value, reply=json.dumps(reply.to_json())):
                 return
             position = append(conn, inner.ledger, act, {"request": request.digest, "reason": reason}, now=now)
             inner.post(conn, reply, now=now)
             receipt = self._receipt(request, claim, None, reason, position, now=now)
-            self._settle(
-                conn, claim.showing_id, event, request.digest, reason=reason, receipt=receipt, now=now
-            )
+            self._settle(conn, claim.showing_id, event, request.digest, reason=reason, receipt=receipt, now=now)
 
         attempt(self.office.inner, end)
         self.office.wake_worker()
 
-    def _first(
-        self, conn: Connection, claim: ClaimRow, approval: Approval | None, event: str, **columns: Any
-    ) -> bool:
+    def _first(self, conn: Connection, claim: ClaimRow, approval: Approval | None, event: str, **columns: Any) -> bool:
         """Whether this answer is the first for its claim, and its approval was never used before."""
         if approval is not None:
             columns["approval_digest"] = approval.sealed.digest
@@ -353,9 +329,7 @@ class Consents:
             "request": claim.request,
             "answer": self.office.answer(consent.library, consent.sealed.digest, Reason.WITHDRAWN, now=now),
         }
-        letter = self.office.letter(
-            consent.library, Topic.WITHDRAW, content, request_id=request.id, ask=request.ask
-        )
+        letter = self.office.letter(consent.library, Topic.WITHDRAW, content, request_id=request.id, ask=request.ask)
         attempt(
             self.office.inner,
             lambda conn: inner.post(conn, letter, now=now, once_key=f"withdraw:{consent.sealed.digest}"),
@@ -476,16 +450,12 @@ class Consents:
             self._end(claim, request, Act.UNDETERMINED, "undetermine", Reason.DEADLINE, now=now)
 
     def _request(self, claim: ClaimRow) -> Request:
-        return open_request(
-            claim.request, self.office.ring, holder_province=self.office.province, now=claim.claimed_at
-        )
+        return open_request(claim.request, self.office.ring, holder_province=self.office.province, now=claim.claimed_at)
 
     def _reply(self, request: Request, reason: Reason, *, now: datetime) -> Letter:
         answer = self.office.answer(request.desk, request.digest, reason, now=now)
         content = {"request": request.digest, "consent": None, "answer": answer}
-        return self.office.letter(
-            request.desk, Topic.CONSENT, content, request_id=request.id, ask=request.ask
-        )
+        return self.office.letter(request.desk, Topic.CONSENT, content, request_id=request.id, ask=request.ask)
 
     def _receipt(
         self,
@@ -537,9 +507,7 @@ class Consents:
                 "ended_at": rfc3339(now),
             }
         body = {"event": event, "reason": reason, "result": result}
-        inner.hand_over(
-            conn, "settle", showing_id, body, now=now, once_key=f"settle:{event}:{request_digest}"
-        )
+        inner.hand_over(conn, "settle", showing_id, body, now=now, once_key=f"settle:{event}:{request_digest}")
         self.office.wake(showing_topic(showing_id))
 
 

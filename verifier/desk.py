@@ -27,8 +27,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection
-from verifier.matters.catalogue import Matter
-from verifier.matters.scope import Unit
 
 from consent.annotated_copy import CopyBody, open_copy
 from consent.answer import open_answer
@@ -50,6 +48,8 @@ from consent.stores.base import attempt, reading
 from consent.transport import Letter, Topic
 from consent.window import Proof, issuer_of, open_window
 from verifier.admit import Admission, Permitted, admit, permitted, prerequisites
+from verifier.matters.catalogue import Matter
+from verifier.matters.scope import Unit
 from verifier.office import Office, visit_topic
 from verifier.stores import inner
 from verifier.stores.inner import VisitRow
@@ -361,9 +361,7 @@ class Desk:
         def close(conn: Connection) -> None:
             columns = {"reason": reason.value, "facts": inner.facts_text(facts or {})}
             if inner.move_visit(conn, request.digest, VISIT, event, **columns):
-                self._conclude(
-                    conn, act, request, reason, consent, copy_digest, now=now, tell_holder=tell_holder
-                )
+                self._conclude(conn, act, request, reason, consent, copy_digest, now=now, tell_holder=tell_holder)
 
         attempt(self.office.inner, close)
         self.office.wake_worker()
@@ -405,9 +403,7 @@ class Desk:
             }
             inner.post(
                 conn,
-                office.letter(
-                    consent.library, Topic.ACKNOWLEDGE, content, request_id=request.id, ask=request.ask
-                ),
+                office.letter(consent.library, Topic.ACKNOWLEDGE, content, request_id=request.id, ask=request.ask),
                 now=now,
             )
         if tell_holder:
@@ -415,24 +411,18 @@ class Desk:
             content = {"request": request.digest, "answer": answer}
             inner.post(
                 conn,
-                office.letter(
-                    request.holder_province, Topic.OUTCOME, content, request_id=request.id, ask=request.ask
-                ),
+                office.letter(request.holder_province, Topic.OUTCOME, content, request_id=request.id, ask=request.ask),
                 now=now,
             )
 
-    def undeliverable(
-        self, letter: Letter, *, reason: Reason, facts: Mapping[str, str | int], now: datetime
-    ) -> None:
+    def undeliverable(self, letter: Letter, *, reason: Reason, facts: Mapping[str, str | int], now: datetime) -> None:
         """A letter of ours was refused for good, or stayed unanswered: the visit behind it ends with that reason."""
         if letter.topic not in (Topic.ASK, Topic.FETCH):
             return
         with reading(self.office.inner) as conn:
             row = inner.visit_by_id(conn, letter.request_id)
         if row is not None:
-            self.end(
-                self._request(row), reason, facts=facts, now=now, tell_holder=letter.topic is Topic.FETCH
-            )
+            self.end(self._request(row), reason, facts=facts, now=now, tell_holder=letter.topic is Topic.FETCH)
 
     def expire(self, *, now: datetime, limit: int = 100) -> int:
         """End visits that waited too long; returns how many."""
@@ -464,20 +454,14 @@ class Desk:
             id_number = CitizenId.parse(found["id"], today=shanghai_date(now)).compare_key
         elif matter.holder_match:
             raise Refusal(Reason.HOLDER_MATCH_MISSING, detail=matter.slug)
-        return Aside(
-            salt=secrets.token_bytes(16), id_number=id_number, digits=f"{secrets.randbelow(100):02d}"
-        )
+        return Aside(salt=secrets.token_bytes(16), id_number=id_number, digits=f"{secrets.randbelow(100):02d}")
 
     def _fetch(self, request: Request, consent: Consent) -> Letter:
         content = {"request": request.sealed.text, "consent": consent.sealed.text}
-        return self.office.letter(
-            consent.library, Topic.FETCH, content, request_id=request.id, ask=request.ask
-        )
+        return self.office.letter(consent.library, Topic.FETCH, content, request_id=request.id, ask=request.ask)
 
     def _request(self, row: VisitRow) -> Request:
-        return open_request(
-            row.request, self.office.ring, holder_province=row.holder_province, now=row.asked_at
-        )
+        return open_request(row.request, self.office.ring, holder_province=row.holder_province, now=row.asked_at)
 
     def _asked(self, request_digest: str, sender: str | None, *, now: datetime) -> VisitRow:
         with reading(self.office.inner) as conn:
@@ -489,9 +473,7 @@ class Desk:
     def _view(self, row: VisitRow, request: Request) -> Visit:
         body = None
         if row.state == "PASSED" and row.copy is not None and row.answer_secret is not None:
-            copy = open_copy(
-                row.copy, self.office.ring, request=request, library=row.library or "", now=row.asked_at
-            )
+            copy = open_copy(row.copy, self.office.ring, request=request, library=row.library or "", now=row.asked_at)
             body = copy.body(envelope_key(row.answer_secret))
         reason = None if row.reason is None else seen_at_counter(Reason(row.reason))
         ended = row.state in ("PASSED", "CLEARED", "REFUSED", "UNDETERMINED")

@@ -12,8 +12,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine
-from verifier.matters.catalogue import Catalogue
-from verifier.matters.scope import Scope
 
 from consent.answer import seal_answer
 from consent.clock import shanghai_date
@@ -26,6 +24,8 @@ from consent.request import Ask, Request
 from consent.stores.signals import Signals
 from consent.transport import Letter, Topic, write_letter
 from verifier.admit import Permitted, permitted_request
+from verifier.matters.catalogue import Catalogue
+from verifier.matters.scope import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

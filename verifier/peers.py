@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from verifier.library.register import Library
-
 from consent.answer import open_answer, seal_answer
 from consent.errors import Reason, Refusal
 from consent.grant import CONSENT, Consent, open_consent, open_grant
@@ -33,6 +31,7 @@ from consent.transport import LETTER_LENGTH, Letter, Topic, read_letter
 from verifier.admit import released
 from verifier.consents import Consents
 from verifier.desk import Desk
+from verifier.library.register import Library
 from verifier.lookups import Lookups
 from verifier.office import Office
 from verifier.stores import inner
@@ -44,9 +43,7 @@ CONTENTS: Final[Mapping[Topic, Members]] = {
     Topic.CONSENT: Members({"request": DIGEST, "consent": Maybe(_JWT), "answer": Maybe(_JWT)}),
     Topic.FETCH: Members({"request": _JWT, "consent": _JWT}),
     Topic.COPY: Members({"request": DIGEST, "copy": Maybe(_JWT), "answer": Maybe(_JWT)}),
-    Topic.ACKNOWLEDGE: Members(
-        {"request": DIGEST, "consent_issuer": PROVINCE, "consent": ID128, "receipt": _JWT}
-    ),
+    Topic.ACKNOWLEDGE: Members({"request": DIGEST, "consent_issuer": PROVINCE, "consent": ID128, "receipt": _JWT}),
     Topic.OUTCOME: Members({"request": DIGEST, "answer": _JWT}),
     Topic.WITHDRAW: Members({"consent": _JWT, "request": _JWT, "answer": _JWT}),
     Topic.WITHDRAWN: Members({"consent": DIGEST, "answer": _JWT}),
@@ -106,7 +103,7 @@ class Peers:
             raise Refusal(Reason.APPROVAL_METHOD_NOT_ALLOWED, detail=consent.method)
         fields = released(may, request.ask, library=self.office.scope(self.office.province))  # 4
         grant = open_grant(consent, self.office.envelope_key)
-        return self.library.release(request, consent, grant, fields, may.matter, now=now)  # 5
+        return self.library.release(request, consent, grant, fields, now=now)  # 5
 
     def _send_copy(self, request: Request, copy: str | None, no: Refusal | None, *, now: datetime) -> None:
         answer = None if no is None else self.office.answer(request.desk, request.digest, no.reason, now=now)
@@ -117,9 +114,7 @@ class Peers:
 
     def acknowledge(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """The desk has the copy."""
-        self.library.acknowledge(
-            content["consent_issuer"], content["consent"], now=now, receipt=content["receipt"]
-        )
+        self.library.acknowledge(content["consent_issuer"], content["consent"], now=now, receipt=content["receipt"])
 
     def withdraw(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """The citizen's province withdraws a consent of its own; the library says done, or too late."""
@@ -144,9 +139,7 @@ class Peers:
             "consent": consent.sealed.digest,
             "answer": self.office.answer(letter.sender, consent.sealed.digest, reason, now=now),
         }
-        reply = self.office.letter(
-            letter.sender, Topic.WITHDRAWN, content, request_id=request.id, ask=request.ask
-        )
+        reply = self.office.letter(letter.sender, Topic.WITHDRAWN, content, request_id=request.id, ask=request.ask)
         attempt(self.office.inner, lambda conn: inner.post(conn, reply, now=now))
         self.office.wake_worker()
 

@@ -48,8 +48,7 @@ def write_sheet(
         "cause": ask.cause,
         "digits": list(digits),
         "declarations": [
-            {"slug": each.slug, "text_zh": each.text_zh, "text_en": each.text_en}
-            for each in matter.declarations
+            {"slug": each.slug, "text_zh": each.text_zh, "text_en": each.text_en} for each in matter.declarations
         ],
         "desk": request.desk,
         "asked_at": rfc3339(asked_at),

@@ -61,9 +61,7 @@ class Worker:
                 try:
                     done = self.run_once()
                 except Unavailable as silence:
-                    log.warning(
-                        "work_unavailable", reason=silence.reason, what=silence.what, detail=silence.detail
-                    )
+                    log.warning("work_unavailable", reason=silence.reason, what=silence.what, detail=silence.detail)
                     done = 0
                 if done:
                     continue
@@ -110,9 +108,7 @@ class Worker:
             else:
                 self.transport.send(letter)
         except Refusal as no:
-            log.warning(
-                "letter_refused", topic=letter.topic, to=letter.to, reason=no.reason, detail=no.detail
-            )
+            log.warning("letter_refused", topic=letter.topic, to=letter.to, reason=no.reason, detail=no.detail)
             self._undeliverable(letter, no)
             self._park(item, no.reason)
         except Unavailable as silence:
@@ -122,9 +118,7 @@ class Worker:
 
     def _later(self, item: Item, letter: Letter, silence: Unavailable) -> None:
         tries = _URGENT.get(letter.topic, TRIES)
-        log.info(
-            "letter_waits", topic=letter.topic, to=letter.to, reason=silence.reason, attempt=item.attempts
-        )
+        log.info("letter_waits", topic=letter.topic, to=letter.to, reason=silence.reason, attempt=item.attempts)
         if item.attempts >= tries:
             self._undeliverable(letter, silence)
             self._park(item, silence.reason)
@@ -140,11 +134,7 @@ class Worker:
             self.peers.lookups.undeliverable(letter, now=now)
             return
         reason, facts = why.reason, dict(why.facts)
-        if (
-            isinstance(why, Unavailable)
-            and letter.topic is Topic.FETCH
-            and reason is not Reason.EXCHANGE_UNREACHABLE
-        ):
+        if isinstance(why, Unavailable) and letter.topic is Topic.FETCH and reason is not Reason.EXCHANGE_UNREACHABLE:
             reason, facts = Reason.LIBRARY_UNREACHABLE, {"what": letter.to}
         self.peers.desk.undeliverable(letter, reason=reason, facts=facts, now=now)
 
@@ -157,9 +147,7 @@ class Worker:
         elif not self._put_end(item.ref, body, now):
             # Its forerunner is still with another worker; the order of the states is kept by waiting for it.
             with writing(self.office.inner) as conn:
-                queue.again(
-                    conn, inner.outbox, item, due_at=now + timedelta(seconds=PAUSES[0]), error="early"
-                )
+                queue.again(conn, inner.outbox, item, due_at=now + timedelta(seconds=PAUSES[0]), error="early")
             return
         self.office.wake(showing_topic(item.ref))
         self._done(item)
@@ -188,9 +176,7 @@ class Worker:
             columns["result"] = json.dumps(body["result"], ensure_ascii=False)
         target = SHOWING.target(body["event"])
         with writing(self.office.handover) as conn:
-            if handover.move(
-                conn, showing_id, to=target, frm=SHOWING.sources(body["event"]), now=now, **columns
-            ):
+            if handover.move(conn, showing_id, to=target, frm=SHOWING.sources(body["event"]), now=now, **columns):
                 return True
             showing = handover.find(conn, showing_id)
         return showing is None or showing.state == target or showing.state in SHOWING.ends
@@ -226,9 +212,7 @@ class Worker:
         done += self.peers.desk.expire(now=now)
         done += self.peers.lookups.expire(now=now)
         done += self._expire_showings(now)
-        attempt(
-            self.office.inner, lambda conn: inner.forget_uses(conn, expired_before=now - timedelta(minutes=1))
-        )
+        attempt(self.office.inner, lambda conn: inner.forget_uses(conn, expired_before=now - timedelta(minutes=1)))
         return done
 
     def _expire_showings(self, now: datetime) -> int:

@@ -52,9 +52,7 @@ visits: Final = Table(
     metadata,
     Column("window", String(64), primary_key=True),
     Column("request_id", String(22), primary_key=True),
-    Column(
-        "body_digest", String(43), nullable=False
-    ),  # of the bytes that the kiosk sent: a retry has the same
+    Column("body_digest", String(43), nullable=False),  # of the bytes that the kiosk sent: a retry has the same
     Column("request_digest", String(43), nullable=False, unique=True),
     Column("request", Text, nullable=False),
     Column("answer_secret", Text, nullable=True),
@@ -121,9 +119,7 @@ lookups: Final = Table(
 outbox: Final = queue_table("outbox", metadata)
 ledger: Final = ledger_tables(metadata)
 
-OWNER: Final = Owner(
-    name="inner", script_location_package="verifier.stores.inner_migrations", metadata=metadata
-)
+OWNER: Final = Owner(name="inner", script_location_package="verifier.stores.inner_migrations", metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,9 +169,7 @@ class ClaimRow:
 def find_visit(conn: Connection, window: str, request_id: str) -> VisitRow | None:
     """The visit of a window under this request id."""
     return _visit(
-        conn.execute(
-            select(visits).where(visits.c.window == window, visits.c.request_id == request_id)
-        ).one_or_none()
+        conn.execute(select(visits).where(visits.c.window == window, visits.c.request_id == request_id)).one_or_none()
     )
 
 
@@ -186,9 +180,7 @@ def visit_of_request(conn: Connection, request_digest: str) -> VisitRow | None:
 
 def visit_by_id(conn: Connection, request_id: str) -> VisitRow | None:
     """The newest visit under a request id of whichever window, for a letter that could not be delivered."""
-    query = (
-        select(visits).where(visits.c.request_id == request_id).order_by(visits.c.asked_at.desc()).limit(1)
-    )
+    query = select(visits).where(visits.c.request_id == request_id).order_by(visits.c.asked_at.desc()).limit(1)
     return _visit(conn.execute(query).one_or_none())
 
 
@@ -197,9 +189,7 @@ def set_receipt(conn: Connection, request_digest: str, receipt: str) -> None:
     conn.execute(update(visits).where(visits.c.request_digest == request_digest).values(receipt=receipt))
 
 
-def overdue_visits(
-    conn: Connection, *, states: tuple[str, ...], before: datetime, limit: int
-) -> list[VisitRow]:
+def overdue_visits(conn: Connection, *, states: tuple[str, ...], before: datetime, limit: int) -> list[VisitRow]:
     """Visits in one of these states whose time ran out before that instant."""
     query = select(visits).where(visits.c.state.in_(states), visits.c.answer_by < before).limit(limit)
     return [row for row in map(_visit, conn.execute(query)) if row is not None]
@@ -207,9 +197,7 @@ def overdue_visits(
 
 def add_visit(conn: Connection, row: VisitRow) -> bool:
     """D1: whether the row went in; False when this window has used the request id before."""
-    return inserted(
-        conn, insert(visits).values({field.name: getattr(row, field.name) for field in fields(VisitRow)})
-    )
+    return inserted(conn, insert(visits).values({field.name: getattr(row, field.name) for field in fields(VisitRow)}))
 
 
 def move_visit(conn: Connection, request_digest: str, machine: Machine, event: str, **columns: Any) -> bool:
@@ -235,9 +223,7 @@ def claim_of_request(conn: Connection, request_digest: str) -> ClaimRow | None:
 
 def claim_by_request_id(conn: Connection, request_id: str) -> ClaimRow | None:
     """The newest claim under a request id, for a letter that names nothing else."""
-    query = (
-        select(claims).where(claims.c.request_id == request_id).order_by(claims.c.claimed_at.desc()).limit(1)
-    )
+    query = select(claims).where(claims.c.request_id == request_id).order_by(claims.c.claimed_at.desc()).limit(1)
     return _claim(conn.execute(query).one_or_none())
 
 
@@ -249,9 +235,7 @@ def overdue_claims(conn: Connection, *, state: str, before: datetime, limit: int
 
 def add_claim(conn: Connection, row: ClaimRow) -> bool:
     """C1: whether this counter got the showing; False when any counter got it before."""
-    return inserted(
-        conn, insert(claims).values({field.name: getattr(row, field.name) for field in fields(ClaimRow)})
-    )
+    return inserted(conn, insert(claims).values({field.name: getattr(row, field.name) for field in fields(ClaimRow)}))
 
 
 def move_claim(conn: Connection, showing_id: str, machine: Machine, event: str, **columns: Any) -> bool:

@@ -5,7 +5,7 @@ visit can be walked; their stories are the ones that counters know: married, div
 name, a rare character, two people of one name. Four more have what counters fear: a paper file only, a certificate under
 objection, none at all, a foreign permanent resident's number.
 
-Plain data, no IO. `country_founding` puts them into apps and libraries.
+Plain data, no IO. `founding` puts them into apps and libraries.
 """
 
 from __future__ import annotations

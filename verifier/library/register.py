@@ -1,0 +1,218 @@
+"""The library database, and **L1**: spend a consent, seal a copy, both or neither.
+
+`release`, after `peers` has judged consent, request, scope and fields:
+ 1. the certificate that the citizen picked is here, and is the holder's own
+ 2. it is of the type that was asked for
+ 3. the copy is made and sealed: the allowed fields, status, `status_as_of`, cause and term
+ 4. the consent is spent: its row goes in, or somebody was first. Then
+      withdrawn             refused
+      another request       refused, the consent is spent
+      the same request      a retry: the same bytes, after a fresh look at the certificate's status
+ 5. ledger entry and the library's receipt, in the same transaction
+
+A withdrawal inserts the same row first or finds it taken. Nothing here reads first and writes then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, Row, insert, select, update
+
+from consent.annotated_copy import seal_copy
+from consent.clock import rfc3339
+from consent.errors import Reason, Refusal
+from consent.failpoint import reach
+from consent.grant import Consent, Grant
+from consent.holding import MOST, Holding, Holdings, holder_index
+from consent.keys import SigningKey
+from consent.ledger import Act
+from consent.people import Name
+from consent.receipt import seal_receipt
+from consent.request import Request
+from consent.seal import signed_digest
+from consent.states import CONSENT
+from consent.stores.base import attempt, inserted, reading
+from verifier.library.certificate import Certificate
+from verifier.library.disclosure import disclose
+from verifier.library.vault import Vault
+from verifier.matters.catalogue import MatterField
+from verifier.stores.ledger import append
+from verifier.stores.library import certificates, ledger, spends, undigitised
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """The library of one province."""
+
+    engine: Engine
+    province: str
+    library_key: SigningKey
+    answer_key: SigningKey
+    index_key: bytes
+    vault: Vault
+
+    def holdings(self, holder: str, *, now: datetime) -> Holdings:
+        """What a person has here, masked, newest registration first. Looking is in the ledger too (A31)."""
+
+        def look(conn: Connection) -> Holdings:
+            rows = conn.execute(
+                select(certificates)
+                .where(certificates.c.holder == holder)
+                .order_by(certificates.c.registration_date.desc(), certificates.c.issued_at.desc())
+                .limit(MOST)
+            ).all()
+            paper = conn.execute(select(undigitised).where(undigitised.c.holder == holder)).first() is not None
+            append(conn, ledger, Act.LOOKED, {"holder": holder}, now=now)
+            return Holdings(certificates=tuple(_holding(row, now) for row in rows), undigitised=paper)
+
+        return attempt(self.engine, look)
+
+    def release(
+        self, request: Request, consent: Consent, grant: Grant, fields: tuple[MatterField, ...], *, now: datetime
+    ) -> str:
+        """L1, in the order above: the sealed copy. Refusal NOT_FOUND, HOLDER_MISMATCH, CERTIFICATE_TYPE_NOT_ALLOWED,
+        CONSENT_SPENT, WITHDRAWN, CERTIFICATE_NOT_VALID (a retry whose certificate has changed since)."""
+        certificate = self._certificate(grant)  # 1
+        if certificate.type != request.ask.type:  # 2
+            raise Refusal(Reason.CERTIFICATE_TYPE_NOT_ALLOWED, detail="the picked certificate is of the other type")
+        body = disclose(certificate, fields, library=self.province, cause=request.ask.cause, now=now)  # 3
+        copy = seal_copy(
+            body, self.library_key, request=request, consent_issuer=consent.issuer, consent_jti=consent.jti, now=now
+        )
+
+        def spend(conn: Connection) -> str:
+            row = {
+                "consent_issuer": consent.issuer,
+                "jti": consent.jti,
+                "state": CONSENT.after(CONSENT.start, "spend"),
+                "request_digest": request.digest,
+                "certificate": certificate.handle,
+                "status": certificate.status,
+                "copy": copy,
+                "at": now,
+                "tries": 1,
+            }
+            if not inserted(conn, insert(spends).values(row)):  # 4
+                return self._again(conn, request, consent, certificate)
+            self._record(conn, request, consent, copy, now=now)  # 5
+            reach("L1.before_commit")
+            return copy
+
+        released = attempt(self.engine, spend)
+        reach("L1.after_commit")
+        return released
+
+    def _certificate(self, grant: Grant) -> Certificate:
+        index = holder_index(grant.person.id_number, self.index_key)
+        with reading(self.engine) as conn:
+            row = conn.execute(select(certificates).where(certificates.c.handle == grant.certificate)).one_or_none()
+        if row is None:
+            raise Refusal(Reason.NOT_FOUND, detail="no such certificate")
+        certificate = self._opened(row)
+        own = Name.parse(certificate.own.name).compare_key == Name.parse(grant.person.name).compare_key
+        if row.holder != index or not own:
+            raise Refusal(Reason.HOLDER_MISMATCH, detail="not the holder's own certificate")
+        return certificate
+
+    def _opened(self, row: Row[tuple[object, ...]]) -> Certificate:
+        face = self.vault.open(row.face, place=f"certificates|face|{row.handle}")
+        return Certificate.from_face(face, handle=row.handle, status=row.status)
+
+    def _again(self, conn: Connection, request: Request, consent: Consent, certificate: Certificate) -> str:
+        c = spends.c
+        found = conn.execute(
+            update(spends)
+            .where(c.consent_issuer == consent.issuer, c.jti == consent.jti)
+            .values(tries=c.tries + 1)
+            .returning(c.state, c.request_digest, c.status, c.copy)
+        ).one()
+        if found.state == CONSENT.target("withdraw"):
+            raise Refusal(Reason.WITHDRAWN)
+        if found.request_digest != request.digest:
+            raise Refusal(Reason.CONSENT_SPENT, detail="spent for another request")
+        if found.status != certificate.status:
+            # Model checking found this: a resumed request must not give out what has been withdrawn since.
+            raise Refusal(Reason.CERTIFICATE_NOT_VALID, status=certificate.status, as_of="")
+        return str(found.copy)
+
+    def _record(self, conn: Connection, request: Request, consent: Consent, copy: str, *, now: datetime) -> None:
+        digest = signed_digest(copy)
+        entry = {
+            "request": request.digest,
+            "consent": consent.sealed.digest,
+            "copy": digest,
+            "desk": request.desk,
+            "unit": request.ask.unit,
+            "matter": request.ask.matter,
+            "fields": list(request.ask.fields),
+            "method": consent.method,
+        }
+        position = append(conn, ledger, Act.SPENT, entry, now=now)
+        receipt = seal_receipt(
+            self.answer_key,
+            side="library",
+            ask=request.ask,
+            request_digest=request.digest,
+            consent_digest=consent.sealed.digest,
+            copy_digest=digest,
+            reason=None,
+            ledger=position,
+            now=now,
+        )
+        c = spends.c
+        conn.execute(
+            update(spends).where(c.consent_issuer == consent.issuer, c.jti == consent.jti).values(receipt=receipt)
+        )
+
+    def withdraw(self, consent_issuer: str, jti: str, consent_digest: str, *, now: datetime) -> None:
+        """Withdraw a consent that was not spent; Refusal(CONSENT_SPENT) where it was. Twice is once."""
+
+        def take(conn: Connection) -> None:
+            state = CONSENT.after(CONSENT.start, "withdraw")
+            row = {"consent_issuer": consent_issuer, "jti": jti, "state": state, "at": now, "tries": 1}
+            if inserted(conn, insert(spends).values(row)):
+                append(conn, ledger, Act.WITHDRAWN, {"consent": consent_digest}, now=now)
+                return
+            c = spends.c
+            found = conn.execute(select(c.state).where(c.consent_issuer == consent_issuer, c.jti == jti)).scalar_one()
+            if found != state:
+                raise Refusal(Reason.CONSENT_SPENT, detail="too late to withdraw")
+
+        attempt(self.engine, take)
+
+    def acknowledge(self, consent_issuer: str, jti: str, *, now: datetime, receipt: str) -> None:
+        """The desk has the copy: SPENT becomes DELIVERED, once; Refusal(CONSENT_UNKNOWN) for what was never spent."""
+        c = spends.c
+
+        def deliver(conn: Connection) -> None:
+            moved = conn.execute(
+                update(spends)
+                .where(
+                    c.consent_issuer == consent_issuer,
+                    c.jti == jti,
+                    c.state.in_(sorted(CONSENT.sources("acknowledge"))),
+                )
+                .values(state=CONSENT.target("acknowledge"), unit_receipt=receipt)
+            ).rowcount
+            if moved:
+                append(conn, ledger, Act.DELIVERED, {"receipt": signed_digest(receipt)}, now=now)
+                return
+            query = select(c.state).where(c.consent_issuer == consent_issuer, c.jti == jti)
+            if conn.execute(query).scalar_one_or_none() != CONSENT.target("acknowledge"):
+                raise Refusal(Reason.CONSENT_UNKNOWN, detail="nothing was released under it")
+
+        attempt(self.engine, deliver)
+
+
+def _holding(row: Row[tuple[object, ...]], now: datetime) -> Holding:
+    return Holding(
+        certificate=row.handle,
+        type=row.type,
+        number=row.number_masked,
+        authority=row.authority,
+        registration_date=row.registration_date.isoformat(),
+        status=row.status,
+        status_as_of=rfc3339(now),
+    )

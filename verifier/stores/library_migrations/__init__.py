@@ -1,0 +1,1 @@
+"""The history of the library, see `consent.stores.migrations`."""
