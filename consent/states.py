@@ -135,16 +135,17 @@ MACHINES: Final = (SHOWING, CLAIM, CONSENT, VISIT)
 
 def page() -> str:
     """docs/states.md as it must read."""
-    rooms = [
-        f"## {each.name}\n\n{each.about}\n\n```mermaid\n{each.diagram()}```\n" for each in MACHINES
-    ]
+    rooms = [f"## {each.name}\n\n{each.about}\n\n```mermaid\n{each.diagram()}```\n" for each in MACHINES]
     return "\n".join([_TOP, *rooms])
 
 
 _TOP: Final = """# States
 
-Drawn from the tables in `consent/states.py`; a test compares. After a change there: `python -m consent.states >
-docs/states.md`. An arrow that is not here does not exist: the event is refused and nothing happens.
+Drawn from the tables in `consent/states.py`; a test compares the two. After a change there:
+
+    python -m consent.states > docs/states.md
+
+An arrow that is not here does not exist: the event is refused and nothing happens.
 """
 
 if __name__ == "__main__":

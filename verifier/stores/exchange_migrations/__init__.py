@@ -1,0 +1,1 @@
+"""The history of the exchange, see `consent.stores.migrations`."""
