@@ -99,7 +99,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         threads = int(given.pop("threads", "16"))
     except ValueError as problem:
         raise ValueError(f"{names['threads']} is no whole number") from problem
-    return checked(Settings(**given, threads=threads))  # type: ignore[arg-type]
+    return checked(Settings(**{**given, "threads": threads}))  # type: ignore[arg-type]
 
 
 def checked(settings: Settings) -> Settings:
