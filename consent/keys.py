@@ -136,7 +136,7 @@ class PublicKey:
     issuer: str
     alg: str
     kinds: frozenset[str]
-    public: Public
+    public: Public = field(hash=False)  # its objects cannot be hashed; the kid stands for it
     not_before: datetime
     not_after: datetime
 

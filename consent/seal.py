@@ -102,11 +102,16 @@ def seal(
     }
     if not _members_of(kind).fits(whole) or not 0 < seconds <= kind.life.total_seconds():
         raise ValueError(f"{kind.typ}: claims that no reader takes")
-    payload = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
-    text = _JWS.encode(payload, key.private, algorithm=key.alg, headers={"kid": key.kid, "typ": kind.typ})
+    text = compact(kind.typ, whole, key)
     if len(text) > kind.max_length:
         raise ValueError(f"{kind.typ}: {len(text)} characters, at most {kind.max_length}")
     return text
+
+
+def compact(typ: str, claims: Mapping[str, Any], key: SigningKey) -> str:
+    """Any claims as a compact JWS: for what others define, such as a vendor's client assertion (RFC 7523)."""
+    payload = json.dumps(dict(claims), ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    return _JWS.encode(payload, key.private, algorithm=key.alg, headers={"kid": key.kid, "typ": typ})
 
 
 def open_sealed(kind: Kind, text: str, keys: Keys, *, audience: str, now: datetime) -> Sealed:
@@ -189,9 +194,7 @@ def strict_json(raw: bytes, *, depth: int, members: int) -> Any:
     """
     try:
         text = raw.decode("utf-8")
-        value = json.loads(
-            text, object_pairs_hook=_object(members), parse_float=_never, parse_constant=_never
-        )
+        value = json.loads(text, object_pairs_hook=_object(members), parse_float=_never, parse_constant=_never)
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate fails here
     except (ValueError, RecursionError) as problem:
         raise Refusal(Reason.DOCUMENT_MALFORMED, detail=f"json: {type(problem).__name__}") from problem

@@ -73,6 +73,7 @@ def problem_of(
         "sentences": _both(lambda lang: sentences(reason, lang, audience, **failure.facts)),
         "next": _both(lambda lang: next_step(reason, lang, audience, **failure.facts)),
         "clause": found.clause,
+        "facts": dict(failure.facts),
     }
     if errors:
         body["errors"] = [dict(error) for error in errors]

@@ -17,7 +17,6 @@ from consent.approval import Decision, seal_approval
 from consent.b64 import digest_of, new_id
 from consent.clock import Clock
 from consent.envelope import Recipient
-from consent.errors import Reason, Refusal, Unavailable
 from consent.keys import SigningKey, jwk_of, new_key
 from consent.showing import Person, seal_holder
 from scanner_kiosk.province_client import Line, Reply, failure_of
@@ -81,7 +80,7 @@ class Phone:
         return self._json(self._get("", "application/json"))
 
     def sheet(self) -> dict[str, Any]:
-        """The sheet with the holder's certificates; Refusal(REQUEST_UNKNOWN) before anybody has asked."""
+        """{"sheet": …, "holdings": … or null}; Refusal(REQUEST_UNKNOWN) before anybody has asked."""
         return self._json(self._get("request", "application/json"))
 
     def answer(
@@ -94,7 +93,9 @@ class Phone:
         declare: bool = True,
     ) -> dict[str, Any]:
         """Sign an answer to a sheet and hand it in."""
-        return self._post(f"/v1/showings/{self.showing_id}/approval", self._signed(decision, sheet, digits, certificate, declare))
+        return self._post(
+            f"/v1/showings/{self.showing_id}/approval", self._signed(decision, sheet, digits, certificate, declare)
+        )
 
     def withdraw(self, sheet: Mapping[str, Any]) -> dict[str, Any]:
         """Take the consent back, as far as that still can be done."""
@@ -140,6 +141,3 @@ def _passed(reply: Reply) -> Reply:
     if reply.status >= 400:
         raise failure_of(reply)
     return reply
-
-
-__all__ = ["App", "Phone", "Reason", "Refusal", "Unavailable"]

@@ -60,7 +60,7 @@ def create_exchange_app(
     engine = open_engine(settings.exchange_store)
     channels = Channels(engine)
     app.extensions["channels"] = channels
-    relay = Relay(engine=engine, channels=channels, mailboxes=mailboxes)
+    relay = Relay(engine=engine, mailboxes=mailboxes)
     senders = RequiresPeer(pairs(settings.peer_tokens) if settings.sandbox else {})
     for door in (
         exchange_door(relay, senders, clock),

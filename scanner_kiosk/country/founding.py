@@ -186,7 +186,12 @@ def _vendors(founded: Founded, *, now: datetime) -> None:
         write_private(path, key.pem())
         engine = open_engine(read_wallet_settings(founded.environment(code)).store)
         Vendors(engine).add(
-            client_id, name=f"{province.app_name_zh} 沙盒", app=province.app_id, jwk=jwk_of(key.public), scopes=SCOPES, now=now
+            client_id,
+            name=f"{province.app_name_zh} 沙盒",
+            app=province.app_id,
+            jwk=jwk_of(key.public),
+            scopes=SCOPES,
+            now=now,
         )
         engine.dispose()
         rows[code] = {"client_id": client_id, "key": str(path), "kid": key.kid}

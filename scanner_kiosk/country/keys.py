@@ -79,9 +79,7 @@ def make_keys(folder: Path, *, windows: dict[str, list[str]], now: datetime) -> 
         write_private(files.path(code, "envelope"), SANDBOX_MARK + envelope.secret())
         for name in SECRETS:
             # Libraries find a person by one HMAC key that only the four inner networks share.
-            write_private(
-                files.path(code, name), SANDBOX_MARK + (shared_index if name == "index" else _secret())
-            )
+            write_private(files.path(code, name), SANDBOX_MARK + (shared_index if name == "index" else _secret()))
     return write_key_list(folder / "keylist.json", version=1, keys=published, recipients=recipients)
 
 

@@ -61,9 +61,7 @@ def _partner(library: str, n: int, *, husband: bool) -> str:
     return _number(library, date(1986, 1 + n % 12, 1 + n % 28), n * 2 + (0 if husband else 1))
 
 
-def _story(
-    n: int, library: str, type_: str, registered: date, partner: str, *, husband: bool, **more: object
-) -> Story:
+def _story(n: int, library: str, type_: str, registered: date, partner: str, *, husband: bool, **more: object) -> Story:
     return Story(
         library=library,
         type=type_,
@@ -275,7 +273,5 @@ def personas() -> tuple[Persona, ...]:
 
 def pair(app: str, library: str) -> Persona:
     """The persona whose first certificate lies in `library` and whose app is that of `app`."""
-    (found,) = (
-        each for each in personas()[:16] if each.province == app and each.stories[0].library == library
-    )
+    (found,) = (each for each in personas()[:16] if each.province == app and each.stories[0].library == library)
     return found

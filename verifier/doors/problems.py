@@ -52,6 +52,7 @@ class ProblemSchema(Schema):
     sentences = fields.Nested(BothLanguages, required=True)
     next = fields.Nested(BothLanguages, required=True)
     clause = fields.String(required=True, metadata={"description": "The sentence of the notice, or empty"})
+    facts = fields.Dict(required=True, metadata={"description": "What the sentences were filled with"})
     errors = fields.List(fields.Nested(FieldError))
 
 

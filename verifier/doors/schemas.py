@@ -10,13 +10,12 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 
 from consent.clock import rfc3339
-from consent.errors import Outcome, Reason, row
+from consent.errors import Outcome, row
 from consent.request import CERTIFICATE_TYPES
 from consent.sentences import Audience, Lang, next_step, sentences
 from consent.states import VISIT
 from consent.transport import LETTER_LENGTH, Topic
 from verifier.desk import Register, Visit
-from verifier.doors.problems import BothLanguages
 from verifier.matters.catalogue import Matter
 
 
@@ -52,7 +51,8 @@ class FieldView(Schema):
     name = fields.String(required=True)
     disclosure = fields.String(required=True)
     value = fields.String(required=True)
-    label = fields.Nested(BothLanguages, required=True)
+    label_zh = fields.String(required=True)
+    label_en = fields.String(required=True)
 
 
 class CopyView(Schema):
@@ -77,8 +77,10 @@ class VisitView(Schema):
     digits = fields.String(required=True, metadata={"description": "Show them large; the citizen taps the same"})
     outcome = fields.String(required=True, allow_none=True, validate=validate.OneOf([*Outcome]))
     reason = fields.String(required=True, allow_none=True)
-    sentence = fields.Nested(BothLanguages, required=True, allow_none=True)
-    next = fields.Nested(BothLanguages, required=True, allow_none=True)
+    sentence_zh = fields.String(required=True)
+    sentence_en = fields.String(required=True)
+    next_zh = fields.String(required=True)
+    next_en = fields.String(required=True)
     clause = fields.String(required=True)
     holder_province = fields.String(required=True)
     library = fields.String(required=True, allow_none=True)
@@ -94,7 +96,8 @@ class PreconditionView(Schema):
     """What the officer must tick."""
 
     slug = fields.String(required=True)
-    text = fields.Nested(BothLanguages, required=True)
+    text_zh = fields.String(required=True)
+    text_en = fields.String(required=True)
     clause = fields.String(required=True)
 
 
@@ -102,12 +105,14 @@ class MatterView(Schema):
     """A matter that this window may handle today."""
 
     slug = fields.String(required=True)
-    name = fields.Nested(BothLanguages, required=True)
+    name_zh = fields.String(required=True)
+    name_en = fields.String(required=True)
     types = fields.List(fields.String(), required=True)
     fields_ = fields.List(fields.Dict(), required=True, data_key="fields")
     preconditions = fields.List(fields.Nested(PreconditionView), required=True)
     holder_match = fields.Boolean(required=True)
-    basis = fields.Nested(BothLanguages, required=True)
+    basis_zh = fields.String(required=True)
+    basis_en = fields.String(required=True)
     clause = fields.String(required=True)
 
 
@@ -115,8 +120,10 @@ class UnitView(Schema):
     """The using unit."""
 
     uscc = fields.String(required=True)
-    name = fields.Nested(BothLanguages, required=True)
-    place = fields.Nested(BothLanguages, required=True)
+    name_zh = fields.String(required=True)
+    name_en = fields.String(required=True)
+    place_zh = fields.String(required=True)
+    place_en = fields.String(required=True)
     kind = fields.String(required=True)
 
 
@@ -171,25 +178,19 @@ def visit_view(visit: Visit, matter: Matter) -> dict[str, Any]:
 
 def _told(visit: Visit) -> dict[str, Any]:
     if visit.reason is None:
-        return {"sentence": None, "next": None, "clause": ""}
-    return {
-        "sentence": _both(sentences, visit.reason, visit.facts),
-        "next": _both(next_step, visit.reason, visit.facts),
-        "clause": row(visit.reason).clause,
+        return {"sentence_zh": "", "sentence_en": "", "next_zh": "", "next_en": "", "clause": ""}
+    texts = {
+        f"{name}_{suffix}": say(visit.reason, lang, Audience.COUNTER, **visit.facts)
+        for name, say in (("sentence", sentences), ("next", next_step))
+        for suffix, lang in (("zh", Lang.ZH_CN), ("en", Lang.EN))
     }
-
-
-def _both(say: Any, reason: Reason, facts: Any) -> dict[str, str]:
-    return {
-        "zh": say(reason, Lang.ZH_CN, Audience.COUNTER, **facts),
-        "en": say(reason, Lang.EN, Audience.COUNTER, **facts),
-    }
+    return {**texts, "clause": row(visit.reason).clause}
 
 
 def _copy(visit: Visit, matter: Matter) -> dict[str, Any] | None:
     if visit.copy is None:
         return None
-    labels = {field.name: {"zh": field.label_zh, "en": field.label_en} for field in matter.fields}
+    labels = {field.name: {"label_zh": field.label_zh, "label_en": field.label_en} for field in matter.fields}
     body = visit.copy
     return {
         "type": body.type,
@@ -200,7 +201,7 @@ def _copy(visit: Visit, matter: Matter) -> dict[str, Any] | None:
         "cause": body.cause,
         "expires": body.expires,
         "fields_": [
-            {"name": each.name, "disclosure": each.disclosure, "value": each.value, "label": labels[each.name]}
+            {"name": each.name, "disclosure": each.disclosure, "value": each.value, **labels[each.name]}
             for each in body.fields
         ],
     }
@@ -215,8 +216,10 @@ def register_view(register: Register, province: str) -> dict[str, Any]:
         "window_name": register.window_name,
         "unit": {
             "uscc": unit.uscc,
-            "name": {"zh": unit.name_zh, "en": unit.name_en},
-            "place": {"zh": unit.place_zh, "en": unit.place_en},
+            "name_zh": unit.name_zh,
+            "name_en": unit.name_en,
+            "place_zh": unit.place_zh,
+            "place_en": unit.place_en,
             "kind": unit.kind,
         },
         "matters": [_matter(matter, types) for matter, types in register.matters],
@@ -226,17 +229,19 @@ def register_view(register: Register, province: str) -> dict[str, Any]:
 def _matter(matter: Matter, types: tuple[str, ...]) -> dict[str, Any]:
     return {
         "slug": matter.slug,
-        "name": {"zh": matter.name_zh, "en": matter.name_en},
+        "name_zh": matter.name_zh,
+        "name_en": matter.name_en,
         "types": list(types),
         "fields_": [
-            {"name": field.name, "disclosure": field.disclosure, "zh": field.label_zh, "en": field.label_en}
+            {"name": field.name, "disclosure": field.disclosure, "label_zh": field.label_zh, "label_en": field.label_en}
             for field in matter.fields
         ],
         "preconditions": [
-            {"slug": each.slug, "text": {"zh": each.text_zh, "en": each.text_en}, "clause": each.clause}
+            {"slug": each.slug, "text_zh": each.text_zh, "text_en": each.text_en, "clause": each.clause}
             for each in matter.preconditions
         ],
         "holder_match": matter.holder_match,
-        "basis": {"zh": matter.basis_zh, "en": matter.basis_en},
+        "basis_zh": matter.basis_zh,
+        "basis_en": matter.basis_en,
         "clause": matter.clause,
     }

@@ -1,21 +1,24 @@
 """The library database, and **L1**: spend a consent, seal a copy, both or neither.
 
-`release`, after `peers` has judged consent, request, scope and fields:
- 1. the certificate that the citizen picked is here, and is the holder's own
+`release`, after `peers` has judged consent, request, scope and fields, in one transaction:
+ 1. the certificate that the citizen picked is here, and is the holder's own; its row is held, so that its status cannot
+    change before the end
  2. it is of the type that was asked for
- 3. the copy is made and sealed: the allowed fields, status, `status_as_of`, cause and term
- 4. the consent is spent: its row goes in, or somebody was first. Then
+ 3. the consent is spent: its row goes in, or somebody was first. Then
       withdrawn             refused
       another request       refused, the consent is spent
-      the same request      a retry: the same bytes, after a fresh look at the certificate's status
- 5. ledger entry and the library's receipt, in the same transaction
+      the same request      a retry: the same bytes, unless the certificate is no longer what it was
+ 4. the copy is made and sealed: the allowed fields, status, `status_as_of`, cause and term
+ 5. ledger entry and the library's receipt
 
 A withdrawal inserts the same row first or finds it taken. Nothing here reads first and writes then.
+
+Locks are taken in one order everywhere, certificate before spend before ledger head: so no two of us wait for each other.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, Row, insert, select, update
@@ -33,7 +36,7 @@ from consent.receipt import seal_receipt
 from consent.request import Request
 from consent.seal import signed_digest
 from consent.states import CONSENT
-from consent.stores.base import attempt, inserted, reading
+from consent.stores.base import attempt, inserted
 from verifier.library.certificate import Certificate
 from verifier.library.disclosure import disclose
 from verifier.library.vault import Vault
@@ -50,7 +53,7 @@ class Library:
     province: str
     library_key: SigningKey
     answer_key: SigningKey
-    index_key: bytes
+    index_key: bytes = field(repr=False)
     vault: Vault
 
     def holdings(self, holder: str, *, now: datetime) -> Holdings:
@@ -73,16 +76,14 @@ class Library:
         self, request: Request, consent: Consent, grant: Grant, fields: tuple[MatterField, ...], *, now: datetime
     ) -> str:
         """L1, in the order above: the sealed copy. Refusal NOT_FOUND, HOLDER_MISMATCH, CERTIFICATE_TYPE_NOT_ALLOWED,
-        CONSENT_SPENT, WITHDRAWN, CERTIFICATE_NOT_VALID (a retry whose certificate has changed since)."""
-        certificate = self._certificate(grant)  # 1
-        if certificate.type != request.ask.type:  # 2
-            raise Refusal(Reason.CERTIFICATE_TYPE_NOT_ALLOWED, detail="the picked certificate is of the other type")
-        body = disclose(certificate, fields, library=self.province, cause=request.ask.cause, now=now)  # 3
-        copy = seal_copy(
-            body, self.library_key, request=request, consent_issuer=consent.issuer, consent_jti=consent.jti, now=now
-        )
+        CONSENT_SPENT, WITHDRAWN, FIELD_NOT_ALLOWED, CERTIFICATE_NOT_VALID with `status` and `as_of` (a retry whose
+        certificate has lost its validity since). A refused consent is not spent. A certificate that is not valid is no
+        refusal: its copy says so and has no fields."""
 
         def spend(conn: Connection) -> str:
+            certificate = self._certificate(conn, grant)  # 1
+            if certificate.type != request.ask.type:  # 2
+                raise Refusal(Reason.CERTIFICATE_TYPE_NOT_ALLOWED, detail="the picked certificate is of the other type")
             row = {
                 "consent_issuer": consent.issuer,
                 "jti": consent.jti,
@@ -90,12 +91,15 @@ class Library:
                 "request_digest": request.digest,
                 "certificate": certificate.handle,
                 "status": certificate.status,
-                "copy": copy,
                 "at": now,
                 "tries": 1,
             }
-            if not inserted(conn, insert(spends).values(row)):  # 4
-                return self._again(conn, request, consent, certificate)
+            if not inserted(conn, insert(spends).values(row)):  # 3
+                return self._again(conn, request, consent, certificate, now=now)
+            body = disclose(certificate, fields, library=self.province, cause=request.ask.cause, now=now)  # 4
+            copy = seal_copy(
+                body, self.library_key, request=request, consent_issuer=consent.issuer, consent_jti=consent.jti, now=now
+            )
             self._record(conn, request, consent, copy, now=now)  # 5
             reach("L1.before_commit")
             return copy
@@ -104,15 +108,14 @@ class Library:
         reach("L1.after_commit")
         return released
 
-    def _certificate(self, grant: Grant) -> Certificate:
-        index = holder_index(grant.person.id_number, self.index_key)
-        with reading(self.engine) as conn:
-            row = conn.execute(select(certificates).where(certificates.c.handle == grant.certificate)).one_or_none()
+    def _certificate(self, conn: Connection, grant: Grant) -> Certificate:
+        query = select(certificates).where(certificates.c.handle == grant.certificate).with_for_update(read=True)
+        row = conn.execute(query).one_or_none()
         if row is None:
             raise Refusal(Reason.NOT_FOUND, detail="no such certificate")
         certificate = self._opened(row)
         own = Name.parse(certificate.own.name).compare_key == Name.parse(grant.person.name).compare_key
-        if row.holder != index or not own:
+        if row.holder != holder_index(grant.person.id_number, self.index_key) or not own:
             raise Refusal(Reason.HOLDER_MISMATCH, detail="not the holder's own certificate")
         return certificate
 
@@ -120,7 +123,9 @@ class Library:
         face = self.vault.open(row.face, place=f"certificates|face|{row.handle}")
         return Certificate.from_face(face, handle=row.handle, status=row.status)
 
-    def _again(self, conn: Connection, request: Request, consent: Consent, certificate: Certificate) -> str:
+    def _again(
+        self, conn: Connection, request: Request, consent: Consent, certificate: Certificate, *, now: datetime
+    ) -> str:
         c = spends.c
         found = conn.execute(
             update(spends)
@@ -132,9 +137,10 @@ class Library:
             raise Refusal(Reason.WITHDRAWN)
         if found.request_digest != request.digest:
             raise Refusal(Reason.CONSENT_SPENT, detail="spent for another request")
-        if found.status != certificate.status:
-            # Model checking found this: a resumed request must not give out what has been withdrawn since.
-            raise Refusal(Reason.CERTIFICATE_NOT_VALID, status=certificate.status, as_of="")
+        if certificate.status not in (found.status, "VALID"):
+            # Model checking found this: a resumed request must not give out what has been withdrawn since. A copy made
+            # while the certificate was not valid has no fields and names its own time: resending it does no harm.
+            raise Refusal(Reason.CERTIFICATE_NOT_VALID, status=certificate.status, as_of=rfc3339(now))
         return str(found.copy)
 
     def _record(self, conn: Connection, request: Request, consent: Consent, copy: str, *, now: datetime) -> None:
@@ -163,7 +169,9 @@ class Library:
         )
         c = spends.c
         conn.execute(
-            update(spends).where(c.consent_issuer == consent.issuer, c.jti == consent.jti).values(receipt=receipt)
+            update(spends)
+            .where(c.consent_issuer == consent.issuer, c.jti == consent.jti)
+            .values(copy=copy, receipt=receipt)
         )
 
     def withdraw(self, consent_issuer: str, jti: str, consent_digest: str, *, now: datetime) -> None:

@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from consent.b64 import from_b64, to_b64
-from consent.errors import Reason, Unavailable
+from consent.errors import Reason, Refusal, Unavailable
 
 _NONCE: Final = 12  # bytes
 
@@ -32,8 +32,10 @@ class Vault:
 
     def open(self, text: str, *, place: str) -> bytes:
         """The field again; Unavailable where key and data do not belong together: that is our fault, not a no."""
-        raw = from_b64(text)
         try:
+            raw = from_b64(text)
             return AESGCM(self.key).decrypt(raw[:_NONCE], raw[_NONCE:], place.encode())
-        except InvalidTag as problem:
-            raise Unavailable(Reason.STORE_UNAVAILABLE, what="library", detail=f"{place}: wrong key") from problem
+        except (InvalidTag, ValueError, Refusal) as problem:
+            raise Unavailable(
+                Reason.STORE_UNAVAILABLE, what="library", detail=f"{place}: wrong key or damaged"
+            ) from problem

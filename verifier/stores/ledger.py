@@ -14,7 +14,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, Text, insert, select, update
 
-from consent.ledger import GENESIS, Act, Entry, following
+from consent.errors import Reason, Refusal
+from consent.ledger import Act, Entry, following
 from consent.receipt import Position
 
 
@@ -67,10 +68,24 @@ def append(conn: Connection, tables: LedgerTables, act: Act, body: Mapping[str, 
 
 
 def entries(conn: Connection, tables: LedgerTables) -> Iterator[Entry]:
-    """The whole ledger, first entry first."""
-    c = tables.entries.c
-    for row in conn.execute(select(c.position, c.previous, c.at, c.act, c.body).order_by(c.position)):
-        yield Entry(position=row.position, previous=row.previous, at=row.at, act=Act(row.act), body=row.body)
+    """The whole ledger, first entry first, for `consent.ledger.check`.
+
+    Refusal(STATE_FORBIDS) names the first position where the tables contradict themselves in a way that `check` cannot see:
+    an act that does not exist, a digest that is not the line's own, a head that is not there any more.
+    """
+    head = conn.execute(select(tables.head).where(tables.head.c.id == 1)).one()  # first: rows may follow meanwhile
+    c, last = tables.entries.c, 0
+    for row in conn.execute(select(tables.entries).order_by(c.position)):
+        if row.act not in Act.__members__:
+            raise _broken(row.position)
+        entry = Entry(position=row.position, previous=row.previous, at=row.at, act=Act(row.act), body=row.body)
+        if entry.digest != row.digest or (row.position == head.position and row.digest != head.digest):
+            raise _broken(row.position)
+        last = row.position
+        yield entry
+    if last < head.position:
+        raise _broken(last + 1)
 
 
-FIRST_HEAD = {"id": 1, "position": 0, "digest": GENESIS}
+def _broken(position: int) -> Refusal:
+    return Refusal(Reason.STATE_FORBIDS, detail=f"the ledger breaks at position {position}")

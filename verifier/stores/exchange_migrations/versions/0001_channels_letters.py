@@ -1,4 +1,4 @@
-"""Channels and carried letters."""
+"""Channels and counted letters."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,15 +17,13 @@ def upgrade() -> None:
         sa.Column("desk", sa.String(2), primary_key=True),
         sa.Column("library", sa.String(2), primary_key=True),
         sa.Column("state", sa.String(16), nullable=False),
-        sa.Column("notice", sa.String(64), nullable=False),
+        sa.Column("notice", sa.String(60), nullable=False),
         sa.Column("since", UtcDateTime, nullable=False),
+        sa.CheckConstraint("state IN ('OPEN', 'SUSPENDED')", name="ck_channels_state"),
     )
     op.create_table(
-        "carried",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True
-        ),
-        sa.Column("at", UtcDateTime, nullable=False),
+        "letters",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
         sa.Column("sender", sa.String(2), nullable=False),
         sa.Column("to", sa.String(2), nullable=False),
         sa.Column("topic", sa.String(16), nullable=False),
@@ -33,7 +31,8 @@ def upgrade() -> None:
         sa.Column("matter", sa.String(64), nullable=True),
         sa.Column("request_id", sa.String(22), nullable=False),
         sa.Column("size", sa.Integer, nullable=False),
-        sa.Column("outcome", sa.String(64), nullable=False),
-        sqlite_autoincrement=True,
+        sa.Column("outcome", sa.String(40), nullable=False),
+        sa.Column("at", UtcDateTime, nullable=False),
     )
-    op.create_index("ix_carried_at", "carried", ["at"])
+    op.create_index("ix_letters_at", "letters", ["at"])
+    op.create_index("ix_letters_request_id", "letters", ["request_id"])
