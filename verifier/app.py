@@ -5,7 +5,7 @@ Nothing is global, so five applications may live in one process with one clock, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -27,22 +27,33 @@ from verifier.doors.letters import exchange_door, mailbox_door
 from verifier.doors.operations import operations_door
 from verifier.doors.problems import ProblemApi
 from verifier.exchange.channels import Channels
+from verifier.exchange.client import EXCHANGE
 from verifier.exchange.relay import Relay
 from verifier.province import Province
 from verifier.settings import Settings, checked, pairs
 from verifier.stores import exchange as exchange_tables
 
 
-def create_province_app(settings: Settings, province: Province, *, clock: Clock, log: Log | None = None) -> Flask:
-    """A province's doors: counters, mailbox, operations. Its parts stand in `app.extensions["verifier"]`."""
+def create_province_app(
+    settings: Settings,
+    province: Province,
+    *,
+    clock: Clock,
+    log: Log | None = None,
+    doors: Collection[str] = ("counters", "mailbox"),
+) -> Flask:
+    """A province's doors: counters, mailbox or both, and operations. Its parts stand in `app.extensions["verifier"]`."""
     settings = checked(settings)
     app, api, meters = _bare("verifier", settings, clock, log)
     app.extensions["verifier"] = province
     window = RequiresWindow(province.desk, clock)
-    mailbox = RequiresPeer(pairs(settings.peer_tokens) if settings.sandbox else {}, only="exchange")
+    mailbox = RequiresPeer(_tokens(settings), only=EXCHANGE)
+    chosen = {
+        "counters": counter_door(province.desk, window, clock, province.office.signals),
+        "mailbox": mailbox_door(province.peers, mailbox, clock),
+    }
     for door in (
-        counter_door(province.desk, window, clock, province.office.signals),
-        mailbox_door(province.peers, mailbox, clock),
+        *(chosen[name] for name in doors),
         operations_door(province.ready, lambda: _redis(settings, province.office.signals), meters),
         description_door(api.spec.to_dict),
     ):
@@ -56,12 +67,12 @@ def create_exchange_app(
 ) -> Flask:
     """The exchange's door. `mailboxes` has a transport to each province."""
     settings = checked(settings)
+    log = log or new_log("exchange", clock, level=settings.log_level)
     app, api, meters = _bare("exchange", settings, clock, log)
     engine = open_engine(settings.exchange_store)
-    channels = Channels(engine)
-    app.extensions["channels"] = channels
-    relay = Relay(engine=engine, mailboxes=mailboxes)
-    senders = RequiresPeer(pairs(settings.peer_tokens) if settings.sandbox else {})
+    app.extensions["channels"] = Channels(engine)
+    relay = Relay(engine=engine, mailboxes=mailboxes, log=log)
+    senders = RequiresPeer(_tokens(settings))
     for door in (
         exchange_door(relay, senders, clock),
         operations_door(lambda: check_schema(engine, exchange_tables.OWNER), lambda: "off", meters),
@@ -90,6 +101,11 @@ def _bare(name: str, settings: Settings, clock: Clock, log: Log | None) -> tuple
     put_in_frame(app, log=bound, clock=clock, meters=meters, https=settings.tls)
     api = ProblemApi(app, audience=Audience.COUNTER, spec_kwargs=_described(name, settings))
     return app, api, meters
+
+
+def _tokens(settings: Settings) -> Mapping[str, str]:
+    """Whom we believe by a token: nobody in live, and nobody where certificates say who is calling."""
+    return pairs(settings.peer_tokens) if settings.sandbox and not settings.tls else {}
 
 
 def _redis(settings: Settings, signals: Signals) -> str:

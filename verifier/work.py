@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
+from sqlalchemy import Engine, Table
 
 from consent.clock import Clock
 from consent.errors import Reason, Refusal, Unavailable
@@ -81,24 +82,31 @@ class Worker:
     def _something_due(self) -> bool:
         now = self.clock.now()
         try:
-            with reading(self.office.inner) as conn:
-                if queue.due(conn, inner.outbox, now=now):
-                    return True
-            with reading(self.office.handover) as conn:
-                return queue.due(conn, handover.errands, now=now)
+            for engine, table in ((self.office.inner, inner.outbox), (self.office.handover, handover.errands)):
+                with reading(engine) as conn:
+                    if queue.due(conn, table, now=now):
+                        return True
         except Unavailable:
             return False
+        return False
 
     def _outbox(self) -> int:
-        now = self.clock.now()
-        with writing(self.office.inner) as conn:
-            items = queue.take(conn, inner.outbox, now=now, lease=LEASE, limit=BATCH)
+        items = self._take(self.office.inner, inner.outbox)
         for item in items:
             if item.kind == "letter":
                 self._send(item)
             else:
                 self._hand_over(item)
         return len(items)
+
+    def _take(self, engine: Engine, table: Table) -> list[Item]:
+        now = self.clock.now()
+        with reading(engine) as conn:
+            # Most looks find nothing, and a write transaction costs an fsync even then.
+            if not queue.due(conn, table, now=now):
+                return []
+        with writing(engine) as conn:
+            return queue.take(conn, table, now=now, lease=LEASE, limit=BATCH)
 
     def _send(self, item: Item) -> None:
         letter = letter_from(json.dumps(dict(item.body)).encode())
@@ -182,9 +190,7 @@ class Worker:
         return showing is None or showing.state == target or showing.state in SHOWING.ends
 
     def _errands(self) -> int:
-        now = self.clock.now()
-        with writing(self.office.handover) as conn:
-            items = queue.take(conn, handover.errands, now=now, lease=LEASE, limit=BATCH)
+        items = self._take(self.office.handover, handover.errands)
         for item in items:
             self._errand(item)
         return len(items)

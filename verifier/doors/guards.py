@@ -21,13 +21,13 @@ from consent.clock import Clock
 from consent.errors import Reason, Refusal
 from consent.window import HEADER, Proof
 from verifier.desk import Desk
+from verifier.exchange import client
 
 P = ParamSpec("P")
 R = TypeVar("R")
 _VIEW = TypeVar("_VIEW", bound=Callable[..., object])
 
-PEER: Final = "huzheng.peer"
-PEER_TOKEN: Final = "Peer-Token"  # noqa: S105 - the name of a header
+PEER: Final = client.PEER
 
 
 def requires_nothing(view: _VIEW) -> _VIEW:
@@ -73,7 +73,7 @@ class RequiresPeer:
 
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            name = request.environ.get(PEER) or self._by_token(request.headers.get(PEER_TOKEN, ""))
+            name = request.environ.get(PEER) or self._by_token(request.headers.get(client.PEER_HEADER, ""))
             if not name:
                 raise Refusal(Reason.SENDER_UNKNOWN, detail="no client certificate")
             g.log = g.log.bind(peer=name)

@@ -38,6 +38,9 @@ from consent.transport import Letter
 EXCHANGE: Final = "exchange"
 """The exchange's name as a peer; a province's is its code."""
 
+PEER: Final = "huzheng.peer"
+"""The WSGI environ's key for the name of whoever is at the other end of the wire. No header can set it."""
+
 EXCHANGE_PATH: Final = "/exchange/letters"
 PEER_PATH: Final = "/peer/letters"
 PEER_HEADER: Final = "Peer-Token"

@@ -6,17 +6,14 @@ For a country in one process, as in the demonstration and in tests. The peer's n
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Self
 from wsgiref.types import WSGIApplication
 
 from werkzeug.test import Client
 
 from consent.errors import Reason
 from consent.transport import Letter
-from verifier.exchange.client import EXCHANGE, EXCHANGE_PATH, NO_EXCHANGE, NO_PROVINCE, PEER_PATH, body_of, judge
-
-PEER: Final = "huzheng.peer"
-"""The WSGI environ's key for the name of whoever is at the other end of the wire. No header can set it."""
+from verifier.exchange.client import EXCHANGE, EXCHANGE_PATH, NO_EXCHANGE, NO_PROVINCE, PEER, PEER_PATH, body_of, judge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

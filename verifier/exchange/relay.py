@@ -12,20 +12,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import structlog
 from sqlalchemy import Connection, Engine, insert, update
 
 from consent.errors import Reason, Refusal, Unavailable
 from consent.provinces import province
 from consent.stores.base import attempt
+from consent.telling import Log
 from consent.transport import Letter, Topic, Transport
 from verifier.exchange.channels import closed_by
 from verifier.stores.exchange import letters
 
 TAKEN: Final = "TAKEN"
 DELIVERED: Final = "DELIVERED"
-
-log = structlog.get_logger("verifier.exchange")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +32,7 @@ class Relay:
 
     engine: Engine
     mailboxes: Mapping[str, Transport]
+    log: Log
 
     def take(self, letter: Letter, *, sender: str, now: datetime) -> None:
         """Carry one letter; returns when the destination has it.
@@ -66,7 +65,7 @@ class Relay:
         try:
             attempt(self.engine, lambda conn: conn.execute(statement))
         except Unavailable as silence:
-            log.warning("letter_outcome_unknown", letter=number, reason=silence.reason, detail=silence.detail)
+            self.log.warning("letter_outcome_unknown", letter=number, reason=silence.reason, detail=silence.detail)
 
 
 def _count(conn: Connection, letter: Letter, *, now: datetime) -> tuple[int, str | None]:

@@ -3,7 +3,12 @@
 A slug may have several rows for different times; no two of them overlap. What a row does not name is not given: `fields`
 is the whole list, and `never` says in plain words what the citizen can rely on staying hidden.
 
-Disclosure of a field: MATCH (yes or no), MASKED (the middle hidden), PLAIN (the value).
+Disclosure of a field: MATCH (yes or no), MASKED (the middle hidden), PLAIN (the value). AT_LEAST_DATE is a word of the
+documents that no row uses: a request carries no date to compare with. For the same reason MATCH answers for the holder
+alone; of the other party, who did not consent, every row gives only what is masked.
+
+The file is checked as a whole when it is read. A fault is a ValueError that names row and member, because it must stop the
+start of the program and somebody has to find it among a hundred rows.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from consent.annotated_copy import DISCLOSURES
 from consent.errors import Reason, Refusal
 from consent.grant import METHODS
 from consent.request import CERTIFICATE_TYPES
-from consent.shapes import SLUG
+from consent.shapes import SLUG, Listing, Maybe, Members, Shape, Text, choice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,20 +114,94 @@ def load_catalogue() -> Catalogue:
 
 def read_catalogue(found: Mapping[str, Any]) -> Catalogue:
     """Rows as data into a checked catalogue. Labels of fields stand once, under `fields`."""
+    if not _CATALOGUE.fits(found):
+        raise ValueError("catalogue: notes, fields with their labels, matters, and nothing else")
     labels: Mapping[str, Mapping[str, str]] = found["fields"]
-    rows = tuple(_row(row, labels) for row in found["matters"])
-    for row in rows:
-        _check(row)
+    rows = tuple(_row(n, row, labels) for n, row in enumerate(found["matters"], start=1))
     _check_overlap(rows)
     return Catalogue(rows)
 
 
-def _row(row: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]]) -> Matter:
-    slug = row["slug"]
-    if unknown := set(row["fields"]) - set(labels):
-        raise ValueError(f"{slug}: no label for {', '.join(sorted(unknown))}")
+class _Flag:
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, bool)
+
+
+class _Day:
+    def fits(self, value: Any) -> bool:
+        try:
+            return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
+        except ValueError:
+            return False
+
+
+class _Anything:
+    def fits(self, value: Any) -> bool:
+        return True  # judged row by row, with a message for each
+
+
+@dataclass(frozen=True, slots=True)
+class _ByName:
+    """An object from field names to values of one shape, at least one."""
+
+    of: Shape
+
+    def fits(self, value: Any) -> bool:
+        if not isinstance(value, dict) or not value:
+            return False
+        return all(SLUG.fits(name) and self.of.fits(each) for name, each in value.items())
+
+
+_TEXT: Final = Members({"zh": Text(400), "en": Text(400)})
+_CATALOGUE: Final = Members(
+    {
+        "notes": Listing(Text(400), most=20),
+        "fields": _ByName(_TEXT),
+        "matters": Listing(_Anything(), most=1000, least=1),
+    }
+)
+_ROW: Final[Mapping[str, Shape]] = {
+    "slug": SLUG,
+    "name": _TEXT,
+    "from": _Day(),
+    "to": Maybe(_Day()),
+    "types": Listing(choice(*CERTIFICATE_TYPES), most=2, least=1),
+    "fields": _ByName(choice(*DISCLOSURES)),
+    "never": Listing(_TEXT, most=12, least=1),
+    "preconditions": Listing(Members({"slug": SLUG, "zh": Text(400), "en": Text(400), "clause": Text(120)}), most=8),
+    "declarations": Listing(Members({"slug": SLUG, "zh": Text(400), "en": Text(400)}), most=8),
+    "holder_match": _Flag(),
+    "methods": Listing(choice(*METHODS), most=len(METHODS), least=1),
+    "basis": _TEXT,
+    "clause": Text(120),
+    "retention": _TEXT,
+}
+
+
+def _row(n: int, row: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]]) -> Matter:
+    where = _check(n, row, labels)
+    matter = _built(row, labels)
+    _check_rules(where, matter)
+    return matter
+
+
+def _check(n: int, row: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]]) -> str:
+    """Judge the shape of one row; returns what to call it in a message."""
+    if not isinstance(row, dict) or row.keys() != _ROW.keys():
+        wrong = sorted(_ROW.keys() ^ row.keys()) if isinstance(row, dict) else ["all"]
+        raise ValueError(f"row {n}: missing or unknown: {', '.join(wrong)}")
+    where = f"row {n} ({row['slug']} from {row['from']})"
+    for name, shape in _ROW.items():
+        if not shape.fits(row[name]):
+            raise ValueError(f"{where}: {name}")
+    if unknown := sorted(set(row["fields"]) - set(labels)):
+        raise ValueError(f"{where}: no label for {', '.join(unknown)}")
+    return where
+
+
+def _built(row: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]]) -> Matter:
     return Matter(
-        slug=slug,
+        slug=row["slug"],
         name_zh=row["name"]["zh"],
         name_en=row["name"]["en"],
         types=tuple(row["types"]),
@@ -150,19 +229,20 @@ def _row(row: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]]) -> Mat
     )
 
 
-_ID_OF_OTHERS: Final = "other_party_id"
+OTHER_PARTY: Final = "other_party_"
+"""How the names of all fields about the other party begin."""
 
 
-def _check(row: Matter) -> None:
-    where = f"{row.slug} from {row.valid_from}"
-    if not SLUG.fits(row.slug) or not row.types or not set(row.types) <= set(CERTIFICATE_TYPES):
-        raise ValueError(f"{where}: slug or certificate types")
-    if not row.fields or any(field.disclosure not in DISCLOSURES for field in row.fields):
-        raise ValueError(f"{where}: no fields, or a disclosure that does not exist")
-    if not row.methods or not set(row.methods) <= set(METHODS):
-        raise ValueError(f"{where}: approval methods")
-    if any(field.name == _ID_OF_OTHERS and field.disclosure == "PLAIN" for field in row.fields):
-        raise ValueError(f"{where}: the other party's ID number is never plain")
+def _check_rules(where: str, row: Matter) -> None:
+    if any(field.name.startswith(OTHER_PARTY) and field.disclosure != "MASKED" for field in row.fields):
+        raise ValueError(f"{where}: the other party did not consent and is only shown masked")
+    if any(field.disclosure == "AT_LEAST_DATE" for field in row.fields):
+        raise ValueError(f"{where}: no request carries a date to compare with")
+    if not row.holder_match and any(field.name == "holder_match" for field in row.fields):
+        raise ValueError(f"{where}: discloses holder_match and does not ask for one")
+    for slugs in ([each.slug for each in row.preconditions], [each.slug for each in row.declarations]):
+        if len(set(slugs)) != len(slugs):
+            raise ValueError(f"{where}: a precondition or declaration twice")
     if row.valid_to is not None and row.valid_to < row.valid_from:
         raise ValueError(f"{where}: ends before it begins")
 

@@ -166,10 +166,15 @@ def open_scope(text: str, keys: Keys, *, province: str, now: datetime) -> Scope:
     sealed = open_sealed(SCOPE, text, keys, audience="all", now=now)
     if sealed.issuer != province:
         raise Refusal(Reason.DOCUMENT_CLAIMS, detail="the scope of another province")
-    units = [_unit(row) for row in sealed.claims["units"]]
-    windows = [window for unit in units for window in unit.windows]
-    if len(set(windows)) != len(windows) or len({unit.uscc for unit in units}) != len(units):
-        raise Refusal(Reason.DOCUMENT_CLAIMS, detail="a unit or window twice")
+    rows = sealed.claims["units"]
+    for names in (
+        [row["uscc"] for row in rows],
+        [window["id"] for row in rows for window in row["windows"]],
+        [row["matter"] for row in sealed.claims["narrowed"]],
+    ):
+        if len(set(names)) != len(names):
+            raise Refusal(Reason.DOCUMENT_CLAIMS, detail="scope: a unit, window or narrowed matter twice")
+    units = [_unit(row) for row in rows]
     return Scope(
         province=province,
         version=sealed.claims["version"],

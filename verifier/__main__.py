@@ -1,0 +1,203 @@
+"""verifier: province, work, exchange, migrate, channel close|open|list, openapi.
+
+    province   a province's doors: counters and mailbox, or `--only` one of them
+    work       a province's worker: letters that wait, errands of wallet_api, expiry
+    exchange   the exchange's door
+
+Settings come from the environment (`settings.Settings`). Exit status 0 is done, 1 is a no with its reason on standard
+error, 2 is a wrong command line or setting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from consent.clock import SystemClock, rfc3339
+from consent.errors import Refusal, Unavailable
+from consent.stores.base import open_engine
+from consent.stores.signals import Signals
+from consent.telling import capture_libraries, new_log
+from consent.transport import Transport
+from verifier.app import create_exchange_app, create_province_app, migrate_exchange
+from verifier.exchange.channels import Channels
+from verifier.exchange.client import HttpTransport, client_tls
+from verifier.province import Province, migrate_stores, open_province
+from verifier.serving import serve
+from verifier.settings import Settings, pairs, read_settings
+
+DOORS = ("counters", "mailbox")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    asked = _parser().parse_args(arguments)
+    try:
+        settings = read_settings(os.environ)
+        asked.run(settings, asked)
+    except ValueError as problem:
+        print(f"verifier: {problem}", file=sys.stderr)
+        return 2
+    except (Refusal, Unavailable) as problem:
+        print(f"verifier: {problem.reason}: {problem.detail}", file=sys.stderr)
+        return 1
+    return 0
+
+
+# What servers call in the process that serves ---------------------------------------------------------------
+
+
+def province_app() -> Flask:
+    """All doors of the environment's province."""
+    return _province_app(DOORS)
+
+
+def counters_app() -> Flask:
+    """Its counters' door alone."""
+    return _province_app(("counters",))
+
+
+def mailbox_app() -> Flask:
+    """Its mailbox alone."""
+    return _province_app(("mailbox",))
+
+
+def exchange_app() -> Flask:
+    """The exchange's door."""
+    settings, clock = read_settings(os.environ), SystemClock()
+    log = new_log("exchange", clock, level=settings.log_level)
+    capture_libraries(log)
+    return create_exchange_app(settings, _mailboxes(settings), clock=clock, log=log)
+
+
+def _province_app(doors: Sequence[str]) -> Flask:
+    settings, clock = read_settings(os.environ), SystemClock()
+    log = new_log("verifier", clock, level=settings.log_level)
+    capture_libraries(log)
+    return create_province_app(settings, _province(settings, clock), clock=clock, log=log, doors=doors)
+
+
+# Commands ---------------------------------------------------------------------------------------------------
+
+
+def _serve_province(settings: Settings, asked: argparse.Namespace) -> None:
+    load = {None: province_app, "counters": counters_app, "mailbox": mailbox_app}[asked.only]
+    _province(
+        settings, SystemClock()
+    ).close()  # says here, and not in a process that dies again and again, what is wrong
+    serve(f"verifier.__main__:{load.__name__}", load, settings, peers=asked.only != "counters")
+
+
+def _serve_exchange(settings: Settings, asked: argparse.Namespace) -> None:
+    for mailbox in _mailboxes(settings).values():
+        mailbox.close()
+    serve("verifier.__main__:exchange_app", exchange_app, settings, peers=True)
+
+
+def _work(settings: Settings, asked: argparse.Namespace) -> None:
+    clock, stop = SystemClock(), threading.Event()
+    log = new_log("work", clock, level=settings.log_level)
+    capture_libraries(log)
+    province = _province(settings, clock)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    log.info("work_begins", province=settings.province)
+    try:
+        province.worker.run(stop)
+    finally:
+        province.office.signals.close()
+        province.close()
+    log.info("work_ends", province=settings.province)
+
+
+def _migrate(settings: Settings, asked: argparse.Namespace) -> None:
+    if asked.whose == "exchange":
+        migrate_exchange(settings, create=asked.create)
+    else:
+        migrate_stores(settings, create=asked.create)
+
+
+def _close(settings: Settings, asked: argparse.Namespace) -> None:
+    channels = Channels(open_engine(settings.exchange_store))
+    channels.close(desk=asked.desk, library=asked.library, notice=asked.notice, now=SystemClock().now())
+
+
+def _open(settings: Settings, asked: argparse.Namespace) -> None:
+    channels = Channels(open_engine(settings.exchange_store))
+    channels.open(desk=asked.desk, library=asked.library, notice=asked.notice, now=SystemClock().now())
+
+
+def _list(settings: Settings, asked: argparse.Namespace) -> None:
+    for each in Channels(open_engine(settings.exchange_store)).all():
+        print(f"{each.desk}\t{each.library}\t{each.state}\t{rfc3339(each.since)}\t{each.notice}")
+
+
+def _openapi(settings: Settings, asked: argparse.Namespace) -> None:
+    app = exchange_app() if asked.whose == "exchange" else province_app()
+    with app.test_client() as client:
+        print(json.dumps(client.get("/openapi.json").get_json(), ensure_ascii=False, indent=2))
+
+
+# Parts ------------------------------------------------------------------------------------------------------
+
+
+def _province(settings: Settings, clock: SystemClock) -> Province:
+    transport: Transport = HttpTransport.to_exchange(settings.exchange_url, **_named(settings))
+    return open_province(settings, clock=clock, transport=transport, signals=Signals(settings.redis_url or None))
+
+
+def _mailboxes(settings: Settings) -> Mapping[str, HttpTransport]:
+    named = _named(settings)
+    return {code: HttpTransport.to_province(url, code, **named) for code, url in pairs(settings.peers).items()}
+
+
+def _named(settings: Settings) -> dict[str, Any]:
+    """How we name ourselves to peers: by certificate, or in a sandbox by token."""
+    if not settings.tls:
+        return {"peer_token": settings.peer_token}
+    for path in (settings.tls_certificate, settings.tls_key, settings.tls_ca):
+        if not Path(path).is_file():
+            raise ValueError(f"no file {path}")
+    tls = client_tls(certificate=settings.tls_certificate, key=settings.tls_key, authority=settings.tls_ca)
+    return {"tls": tls}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="verifier", description="The inner network of a province, and the exchange.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    doors = commands.add_parser("province", help="answer counters and the exchange")
+    doors.add_argument("--only", choices=DOORS, help="one kind of doors; callers of counters then need no certificate")
+    doors.set_defaults(run=_serve_province)
+    commands.add_parser("work", help="do what waits").set_defaults(run=_work)
+    commands.add_parser("exchange", help="carry letters between provinces").set_defaults(run=_serve_exchange)
+    migrating = commands.add_parser("migrate", help="bring the databases to the newest schema")
+    migrating.add_argument("whose", choices=("province", "exchange"), nargs="?", default="province")
+    migrating.add_argument("--create", action="store_true", help="found the SQLite files where there are none")
+    migrating.set_defaults(run=_migrate)
+    describing = commands.add_parser("openapi", help="print the interface's description")
+    describing.add_argument("whose", choices=("province", "exchange"), nargs="?", default="province")
+    describing.set_defaults(run=_openapi)
+
+    verbs = commands.add_parser("channel", help="who may fetch from whom").add_subparsers(required=True, metavar="VERB")
+    verbs.add_parser("list", help="every channel that was ever closed").set_defaults(run=_list)
+    closing = verbs.add_parser("close", help="suspend a channel, at once")
+    opening = verbs.add_parser("open", help="open it again")
+    for command, run in ((closing, _close), (opening, _open)):
+        command.add_argument("desk", help="code of the province that asks")
+        command.add_argument("library", help="code of the province that holds the certificates")
+        command.add_argument("--notice", required=True, help="number of the notice that orders it")
+        command.set_defaults(run=run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
