@@ -31,10 +31,10 @@ COPY: Final = Kind(
         "req": DIGEST,
         "consent_issuer": PROVINCE,
         "consent": ID128,
-        "env": Text(12_000, 1, BASE64URL),
+        "env": Text(50_000, 1, BASE64URL),
     },
     life=LIFE,
-    max_length=20_000,
+    max_length=68_000,  # 24 fields of 200 characters, each written as an escape, fit
 )
 
 
@@ -77,7 +77,6 @@ _BODY: Final = Members(
         "fields": Listing(
             Members({"name": SLUG, "disclosure": choice(*DISCLOSURES), "value": Text(200, 0)}),
             most=24,
-            least=1,
         ),
     }
 )
@@ -97,9 +96,7 @@ class AnnotatedCopy:
     def body(self, key: EnvelopeKey) -> CopyBody:
         """Open it with the key made for the request; Refusal ENVELOPE_UNREADABLE or DOCUMENT_CLAIMS."""
         claims = self.sealed.claims
-        found: Mapping[str, Any] = strict_json(
-            key.open(claims["env"], info=claims["req"]), depth=3, members=8
-        )
+        found: Mapping[str, Any] = strict_json(key.open(claims["env"], info=claims["req"]), depth=3, members=8)
         if not _BODY.fits(found):
             raise Refusal(Reason.DOCUMENT_CLAIMS, detail="copy")
         fields = tuple(Field(**each) for each in found["fields"])

@@ -38,7 +38,7 @@ RECEIPT: Final = Kind(
         "ledger": Members({"position": Number(1, 2**53), "entry": DIGEST}),
     },
     life=LIFE,
-    max_length=3200,
+    max_length=3600,
 )
 
 

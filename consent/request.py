@@ -50,7 +50,7 @@ REQUEST: Final = Kind(
         "answer_key": Text(PUBLIC_LENGTH, PUBLIC_LENGTH, BASE64URL),
     },
     life=LIFE,
-    max_length=6000,
+    max_length=7800,
 )
 
 

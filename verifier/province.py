@@ -19,6 +19,7 @@ from consent.stores import handover
 from consent.stores.base import open_engine
 from consent.stores.migrations import check_schema, migrate
 from consent.stores.signals import Signals
+from consent.telling import Log, new_log
 from consent.transport import Transport
 from verifier.consents import Consents
 from verifier.desk import Desk
@@ -57,7 +58,9 @@ class Province:
             engine.dispose()
 
 
-def open_province(settings: Settings, *, clock: Clock, transport: Transport, signals: Signals) -> Province:
+def open_province(
+    settings: Settings, *, clock: Clock, transport: Transport, signals: Signals, log: Log | None = None
+) -> Province:
     """Put one province together; Refusal where a key is not what the settings say.
 
     Stores are opened, not looked at: `ready` does that, and a library whose file is missing must not keep the rest of its
@@ -94,7 +97,10 @@ def open_province(settings: Settings, *, clock: Clock, transport: Transport, sig
     peers = Peers(
         office=office, desk=desk, consents=Consents(office=office), lookups=Lookups(office=office), library=library
     )
-    worker = Worker(office=office, peers=peers, transport=transport, clock=clock)
+    log = log or new_log("work", clock, level=settings.log_level)
+    worker = Worker(
+        office=office, peers=peers, transport=transport, clock=clock, log=log.bind(province=settings.province)
+    )
     return Province(office=office, desk=desk, peers=peers, library=library, worker=worker)
 
 

@@ -57,7 +57,7 @@ def serve(target: str, load: Callable[[], WSGIApplication], settings: Settings, 
 
 
 def _serve_peers(load: Callable[[], WSGIApplication], settings: Settings) -> None:
-    from gunicorn.app.base import BaseApplication
+    from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
     context = server_tls(settings)  # once; gunicorn would read the files anew for each connection
     options = {

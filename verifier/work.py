@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import structlog
 from sqlalchemy import Engine, Table
 
 from consent.clock import Clock
@@ -29,6 +28,7 @@ from consent.states import SHOWING
 from consent.stores import handover, queue
 from consent.stores.base import attempt, reading, writing
 from consent.stores.queue import Item
+from consent.telling import Log
 from consent.transport import Letter, Topic, Transport, letter_from
 from verifier.office import Office, errand_topic, outbox_topic, showing_topic
 from verifier.peers import Peers
@@ -41,8 +41,6 @@ PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between tries o
 SWEEP: Final = timedelta(seconds=1)
 _URGENT: Final = {Topic.ASK: 3, Topic.FETCH: 3, Topic.HOLDINGS: 1}  # tries while somebody stands at a counter
 
-log = structlog.get_logger("verifier.work")
-
 
 @dataclass(slots=True, kw_only=True)
 class Worker:
@@ -52,17 +50,25 @@ class Worker:
     peers: Peers
     transport: Transport
     clock: Clock
+    log: Log
     _swept: datetime | None = None
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until told to stop. A round that fails for want of a database is tried again in the next."""
+    def run(self, stop: threading.Event, awake: threading.Event | None = None) -> None:
+        """Work until told to stop. A round that fails for want of a database is tried again in the next.
+
+        While `awake` is there and not set, the worker rests.
+        """
         topics = (outbox_topic(self.office.province), errand_topic(self.office.province))
         with self.office.signals.listen(*topics) as ear:
             while not stop.is_set():
+                if awake is not None:
+                    awake.wait()
                 try:
                     done = self.run_once()
                 except Unavailable as silence:
-                    log.warning("work_unavailable", reason=silence.reason, what=silence.what, detail=silence.detail)
+                    self.log.warning(
+                        "work_unavailable", reason=silence.reason, what=silence.what, detail=silence.detail
+                    )
                     done = 0
                 if done:
                     continue
@@ -116,7 +122,7 @@ class Worker:
             else:
                 self.transport.send(letter)
         except Refusal as no:
-            log.warning("letter_refused", topic=letter.topic, to=letter.to, reason=no.reason, detail=no.detail)
+            self.log.warning("letter_refused", topic=letter.topic, to=letter.to, reason=no.reason, detail=no.detail)
             self._undeliverable(letter, no)
             self._park(item, no.reason)
         except Unavailable as silence:
@@ -126,7 +132,7 @@ class Worker:
 
     def _later(self, item: Item, letter: Letter, silence: Unavailable) -> None:
         tries = _URGENT.get(letter.topic, TRIES)
-        log.info("letter_waits", topic=letter.topic, to=letter.to, reason=silence.reason, attempt=item.attempts)
+        self.log.info("letter_waits", topic=letter.topic, to=letter.to, reason=silence.reason, attempt=item.attempts)
         if item.attempts >= tries:
             self._undeliverable(letter, silence)
             self._park(item, silence.reason)
@@ -206,7 +212,7 @@ class Worker:
             else:
                 self.peers.consents.withdraw(item.ref, item.body["approval"], now=now)
         except Refusal as no:
-            log.warning("errand_refused", kind=item.kind, reason=no.reason, detail=no.detail)
+            self.log.warning("errand_refused", kind=item.kind, reason=no.reason, detail=no.detail)
             answer = json.dumps({"reason": no.reason})
         else:
             answer = "{}"

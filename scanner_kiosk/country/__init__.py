@@ -61,19 +61,24 @@ class Country:
     verifiers: dict[str, Flask]
     exchange: Flask
     _stop: threading.Event = field(default_factory=threading.Event)
+    _rests: dict[str, threading.Event] = field(default_factory=dict)
     _threads: list[threading.Thread] = field(default_factory=list)
     _apps: dict[str, App] = field(default_factory=dict)
 
     def start(self) -> None:
         """Let every province's worker begin."""
-        for code, province in self.provinces.items():
-            thread = threading.Thread(target=province.worker.run, args=(self._stop,), name=f"work-{code}", daemon=True)
+        for code in self.provinces:
+            self._rests[code] = threading.Event()
+            self._rests[code].set()
+            thread = threading.Thread(target=self._work, args=(code,), name=f"work-{code}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def stop(self) -> None:
         """End workers, connections and Redis."""
         self._stop.set()
+        for rest in self._rests.values():
+            rest.set()
         for code in self.provinces:
             self.signals[code].notify(f"outbox:{code}")
         for thread in self._threads:
@@ -84,6 +89,20 @@ class Country:
             signals.close()
         if self.redis is not None:
             self.redis.stop()
+
+    @contextmanager
+    def resting(self, code: str) -> Iterator[None]:
+        """The worker of one province rests: letters to it arrive, its own stay in the outbox."""
+        rest = self._rests[code]
+        rest.clear()
+        try:
+            yield
+        finally:
+            rest.set()
+            self.signals[code].notify(f"outbox:{code}")
+
+    def _work(self, code: str) -> None:
+        self.provinces[code].worker.run(self._stop, self._rests[code])
 
     @property
     def wakeups(self) -> dict[str, int]:
@@ -191,7 +210,7 @@ def put_together(founded: Founded, *, clock: ShiftedClock, redis: Valkey | None,
             "HUZHENG_WALLET_VENDOR_PER_MINUTE": "1000000",
         }
         settings = read_verifier_settings(environment)
-        opened[code] = open_province(settings, clock=clock, transport=later[code], signals=signals[code])
+        opened[code] = open_province(settings, clock=clock, transport=later[code], signals=signals[code], log=log)
         verifiers[code] = create_province_app(settings, opened[code], clock=clock, log=log)
         wallets[code] = create_wallet_app(
             read_wallet_settings(environment), clock=clock, signals=signals[code], log=log

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from wsgiref.types import WSGIApplication
 
+from werkzeug.datastructures import Headers
 from werkzeug.test import Client, EnvironBuilder
 from werkzeug.wrappers import Response
 
@@ -29,7 +30,9 @@ class WsgiLine:
     def call(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         """One request, one answer."""
         environ = {PEER: self.peer} if self.peer else {}
-        builder = EnvironBuilder(path=path, method=method, data=body, headers=dict(headers), environ_overrides=environ)
+        builder = EnvironBuilder(
+            path=path, method=method, data=body, headers=Headers(headers), environ_overrides=environ
+        )
         try:
             answer: Response = Client(self.app, Response, use_cookies=False).open(builder, buffered=True)
         finally:

@@ -46,7 +46,8 @@ PEER_PATH: Final = "/peer/letters"
 PEER_HEADER: Final = "Peer-Token"
 
 _LONGEST_ANSWER: Final = 16_384  # bytes; a problem with its sentences has about 1,500
-_LONGEST_FACT: Final = 100
+_LONGEST_FACT: Final = 100  # characters
+_FACTS: Final = {f"{name}{lang}" for name in PLACEHOLDERS for lang in ("", "_zh", "_en")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def _facts(problem: Mapping[str, Any]) -> dict[str, str | int]:
     facts = problem.get("facts")
     if not isinstance(facts, dict):
         return {}
-    return {name: value for name, value in facts.items() if name in PLACEHOLDERS and _is_fact(value)}
+    return {name: value for name, value in facts.items() if name in _FACTS and _is_fact(value)}
 
 
 def _is_fact(value: object) -> bool:

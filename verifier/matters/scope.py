@@ -61,7 +61,7 @@ SCOPE: Final = Kind(
         "narrowed": Listing(Members({"matter": SLUG, "fields": Listing(SLUG, most=24)}), most=50),
     },
     life=timedelta(days=400),
-    max_length=400_000,
+    max_length=600_000,
     depth=6,
     members=12,
 )
