@@ -121,7 +121,8 @@ class Walk:
     def show(self, *, seed: int = 0) -> Scan:
         """The phone opens a showing and is held before the camera."""
         self.phone.show()
-        self.scanned = scan(self.phone.picture, seed=seed)
+        shown = self.phone.picture()
+        self.scanned = scan(lambda: shown, seed=seed)
         return self.scanned
 
     def present(
