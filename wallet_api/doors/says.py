@@ -1,0 +1,54 @@
+"""Which noes an operation may answer, written beside the operation and shown in the interface's description.
+
+Every reason comes with the problem document that it makes, so that what a vendor reads in the description is
+what the program says. A test asks every operation for reasons that it does not name.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from consent.errors import UNAVAILABLE, Reason, Refusal, Unavailable, row
+from consent.sentences import Audience
+from consent.telling import PROBLEM_TYPE, problem_of
+from wallet_api.doors.problems import Door
+
+_VIEW = TypeVar("_VIEW", bound=Callable[..., Any])
+
+ALWAYS: Final = frozenset(
+    {Reason.UNAUTHENTICATED, Reason.FORBIDDEN, Reason.TOO_MANY, Reason.NOT_ACCEPTABLE, Reason.INTERNAL}
+)
+"""What every operation behind a token may say; described once, as the default response."""
+
+
+def says(*reasons: Reason) -> Callable[[_VIEW], _VIEW]:
+    """Describe the problems of a view, one response for each status."""
+    by_status: dict[int, list[Reason]] = defaultdict(list)
+    for reason in dict.fromkeys(reasons):
+        by_status[row(reason).http].append(reason)
+    responses = {
+        status: {
+            "description": ", ".join(found),
+            "content": {
+                PROBLEM_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "examples": {reason.value: {"value": _example(reason)} for reason in found},
+                }
+            },
+        }
+        for status, found in sorted(by_status.items())
+    }
+
+    def decorate(view: _VIEW) -> _VIEW:
+        described = Door.doc(responses=responses)(view)
+        described.reasons = frozenset(reasons)  # type: ignore[attr-defined]
+        return described
+
+    return decorate
+
+
+def _example(reason: Reason) -> dict[str, Any]:
+    failure = Unavailable(reason) if reason in UNAVAILABLE else Refusal(reason)
+    return dict(problem_of(failure, audience=Audience.VENDOR, request_id="9xK2mVb7Qw3nRt5yLp0aZg").body)

@@ -1,0 +1,126 @@
+// The code on the screen: always black on white, renewed on the server's time, and covered once it is no longer good.
+
+import { el, fill, shape } from "/phone/static/draw.js";
+import { ask } from "/phone/static/line.js";
+import { t } from "/phone/static/look.js";
+
+const SLICE_S = 30;
+const AROUND = 2 * Math.PI * 20; // length of the ring
+const RETRY_MS = 2000;
+
+/** A code that renews itself. `say(text)` tells about the line, "" when all is well; `refused(problem)` ends it. */
+export function liveCode(say, refused) {
+  let node = null;
+  let picture = "";
+  let renewAt = 0; // performance.now() at which the next slice has begun
+  let goodUntil = 0;
+  let asking = false;
+  let ticking = null;
+  let parts = {};
+
+  async function renew() {
+    if (asking || ticking === null) return;
+    asking = true;
+    try {
+      const got = (await ask("GET", "code")).body;
+      const now = performance.now();
+      picture = got.picture;
+      // `refresh_in` is rounded down: a second later the next slice has surely begun.
+      renewAt = now + (got.refresh_in + 1) * 1000;
+      goodUntil = now + got.good_for * 1000;
+      say("");
+      show();
+    } catch (problem) {
+      renewAt = performance.now() + RETRY_MS;
+      if (problem.offline || problem.status >= 500) say(t("show.offline"));
+      else refused(problem);
+    } finally {
+      asking = false;
+    }
+  }
+
+  function tick() {
+    const now = performance.now();
+    if (now >= renewAt) renew();
+    if (!picture) return;
+    const left = Math.max(0, Math.min(SLICE_S, (renewAt - now) / 1000 - 1));
+    parts.ring.setAttribute("stroke-dashoffset", String(AROUND * (1 - left / SLICE_S)));
+    parts.number.textContent = String(Math.ceil(left));
+    const stale = now >= goodUntil;
+    parts.image.hidden = stale;
+    parts.stale.hidden = !stale;
+  }
+
+  function show() {
+    if (!node || !picture) return;
+    if (parts.image.src !== picture) parts.image.src = picture;
+    parts.busy.hidden = true;
+    tick();
+  }
+
+  function draw() {
+    const wide = node !== null && node.classList.contains("wide");
+    parts = {
+      image: el("img", { alt: t("show.code"), hidden: true, width: "320", height: "320" }),
+      busy: el("span", { class: "covered" }, t("show.busy")),
+      stale: el("span", { class: "covered", hidden: true }, t("show.stale")),
+      number: el("b", { class: "figures" }, "–"),
+      ring: shape("circle", { class: "left", cx: "24", cy: "24", r: "20", "stroke-dasharray": String(AROUND), "stroke-dashoffset": "0" }),
+    };
+    const ring = shape("svg", { viewBox: "0 0 48 48", class: "ring", "aria-hidden": "true" });
+    ring.append(shape("circle", { cx: "24", cy: "24", r: "20" }), parts.ring);
+    const frame = el("button", { type: "button", class: "code", "aria-label": t("show.code"), click: widen }, parts.image, parts.busy, parts.stale);
+    const clock = el("p", { class: "clock" }, el("span", { class: "dial" }, ring, parts.number), el("span", {}, t("show.every")));
+    const drawn = el("div", { class: wide ? "showing wide" : "showing" }, frame, clock);
+    if (node) node.replaceWith(drawn);
+    node = drawn;
+    show();
+    return node;
+  }
+
+  function widen() {
+    node.classList.toggle("wide");
+  }
+
+  return {
+    draw,
+    renew,
+    start() {
+      if (ticking === null) ticking = setInterval(tick, 250);
+      renew();
+    },
+    stop() {
+      clearInterval(ticking);
+      ticking = null;
+      picture = "";
+    },
+  };
+}
+
+/** Keep the screen lit while a code is shown; where a browser cannot, nothing happens. */
+export function keepLit() {
+  let lock = null;
+  async function take() {
+    if (!("wakeLock" in navigator) || document.hidden) return;
+    try {
+      lock = await navigator.wakeLock.request("screen");
+    } catch (problem) {
+      lock = null; // battery saver, or no permission
+    }
+  }
+  return {
+    take,
+    release() {
+      if (lock) lock.release().catch(() => null);
+      lock = null;
+    },
+  };
+}
+
+/** What helps when a scanner does not read it. */
+export function scanHelp() {
+  const tips = ["show.help.1", "show.help.2", "show.help.3", "show.help.4"];
+  const list = el("ul", {});
+  fill(list, ...tips.map((each) => el("li", {}, t(each))));
+  return el("details", { class: "help" }, el("summary", {}, t("show.help")), list);
+}

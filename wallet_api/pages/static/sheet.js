@@ -1,0 +1,148 @@
+// The sheet: who, for what, which certificate, which fields and which not, why, how long; then the digits and the answer.
+// Every word is the register's but the counter's own reason, which is marked as such.
+
+import { libraryOf, silentOnes, statusOf } from "/phone/static/cards.js";
+import { el, fill, icon } from "/phone/static/draw.js";
+import { serverNow } from "/phone/static/line.js";
+import { named, side, t, windowOf } from "/phone/static/look.js";
+
+const WAIT_FOR_HOLDINGS_MS = 8000; // after that the citizen may answer without a certificate
+
+/** What the citizen has chosen so far. It outlives a change of language or size. */
+export function newChoice() {
+  return { digits: null, certificate: null, touched: false, declared: new Set(), since: performance.now(), error: null, busy: false };
+}
+
+/**
+ * Draw the sheet into `view`. `data` is {sheet, holdings}, `act` has agree() and decline().
+ * Returns a function that writes the time that is left.
+ */
+export function drawSheet(view, data, choice, provinces, act) {
+  const sheet = data.sheet;
+  const left = el("p", { class: "left figures" });
+  fill(
+    view,
+    el(
+      "article",
+      { class: "sheet" },
+      el("header", {}, el("h1", { id: "sheet-title", tabindex: "-1" }, t("sheet.title")), el("p", { class: "soft" }, t("sheet.lead")), left),
+      who(sheet),
+      part("sheet.what", el("p", { class: "strong" }, named(sheet.matter, "name")), quoted(sheet.cause)),
+      which(data, choice, provinces),
+      part("sheet.fields", list(sheet.fields.map((each) => named(each, "label")), "yes"), ...never(sheet)),
+      part("sheet.why", el("p", {}, named(sheet, "basis")), el("p", { class: "soft" }, t("sheet.clause") + " " + sheet.clause)),
+      part("sheet.kept", el("p", {}, named(sheet, "retention"))),
+      digits(sheet, choice),
+      declarations(sheet, choice)
+    ),
+    answers(choice, act)
+  );
+  return function tell() {
+    const seconds = Math.floor((Date.parse(sheet.answer_by) - serverNow()) / 1000);
+    const time = Math.max(0, Math.floor(seconds / 60)) + ":" + String(Math.max(0, seconds % 60)).padStart(2, "0");
+    left.textContent = seconds > 0 ? t("sheet.left", { time }) : t("sheet.over");
+  };
+}
+
+/** What is still missing for an agreement: {key, anchor}, or null. */
+export function missing(data, choice) {
+  const holdings = data.holdings;
+  if (!holdings && performance.now() - choice.since < WAIT_FOR_HOLDINGS_MS) return { key: "sheet.error.busy", anchor: "which" };
+  if (holdings && offered(data).length && !choice.certificate) return { key: "sheet.error.certificate", anchor: "which" };
+  if (!choice.digits) return { key: "sheet.error.digits", anchor: "digits" };
+  if (data.sheet.declarations.some((each) => !choice.declared.has(each.slug))) return { key: "sheet.error.declare", anchor: "declare" };
+  return null;
+}
+
+function part(key, ...children) {
+  return el("section", { class: "part" }, el("h2", {}, t(key)), ...children);
+}
+
+function who(sheet) {
+  return part(
+    "sheet.who",
+    el("p", { class: "strong" }, named(sheet.unit, "name")),
+    el("p", {}, named(sheet, "place")),
+    el("p", { class: "window" }, windowOf(sheet))
+  );
+}
+
+function quoted(cause) {
+  return cause ? el("p", { class: "cause" }, el("span", { class: "soft" }, t("sheet.cause")), el("q", {}, cause)) : null;
+}
+
+/** The certificates that this request may be answered with: of its kind, valid ones first. */
+function offered(data) {
+  const fitting = data.holdings ? data.holdings.certificates.filter((each) => each.type === data.sheet.type) : [];
+  return fitting.filter((each) => each.status === "VALID").concat(fitting.filter((each) => each.status !== "VALID"));
+}
+
+function which(data, choice, provinces) {
+  const box = el("fieldset", { class: "part", id: "which" }, el("legend", {}, t("sheet.which")), el("p", { class: "strong" }, t("type." + data.sheet.type)));
+  if (!data.holdings) {
+    box.append(el("p", { class: "busy" }, t("sheet.which.busy")));
+    return box;
+  }
+  const found = offered(data);
+  if (found.length === 1 && !choice.touched) choice.certificate = found[0].certificate;
+  if (found.length > 1) box.append(el("p", { class: "soft" }, t("sheet.which.pick")));
+  if (!found.length) box.append(el("p", { class: "note" }, t("sheet.which.none", { type: t("type." + data.sheet.type) })));
+  for (const each of found) {
+    const name = side(provinces[libraryOf(each)] || { zh: "", en: "" });
+    const input = radio("certificate", each.certificate, choice.certificate, () => {
+      choice.certificate = each.certificate;
+      choice.touched = true;
+    });
+    const words = el("span", {}, el("b", { class: "figures" }, each.number), el("span", {}, each.authority), el("span", { class: "soft" }, t("certificates.library") + " " + name), statusOf(each));
+    box.append(el("label", { class: "choice" }, input, words));
+  }
+  const silent = silentOnes(data.holdings, provinces);
+  if (silent) box.append(el("p", { class: "note warn" }, t("sheet.which.silent", { province: silent })));
+  return box;
+}
+
+function list(items, shape) {
+  return el("ul", { class: "ticks " + shape }, ...items.map((each) => el("li", {}, icon(shape), el("span", {}, each))));
+}
+
+function never(sheet) {
+  if (!sheet.not_given.length) return [];
+  return [el("h3", {}, t("sheet.never")), list(sheet.not_given.map(side), "no")];
+}
+
+function digits(sheet, choice) {
+  const buttons = sheet.digits.map((each) =>
+    el("label", { class: "digit" }, radio("digits", each, choice.digits, () => (choice.digits = each)), el("span", { class: "figures" }, each))
+  );
+  return el(
+    "fieldset",
+    { class: "part", id: "digits" },
+    el("legend", {}, t("sheet.digits")),
+    el("p", { class: "soft" }, t("sheet.digits.note")),
+    el("div", { class: "digits" }, ...buttons)
+  );
+}
+
+function declarations(sheet, choice) {
+  if (!sheet.declarations.length) return null;
+  const boxes = sheet.declarations.map((each) => {
+    const input = el("input", { type: "checkbox", name: "declaration", value: each.slug, change: () => (input.checked ? choice.declared.add(each.slug) : choice.declared.delete(each.slug)) });
+    input.checked = choice.declared.has(each.slug);
+    return el("label", { class: "choice" }, input, el("span", {}, named(each, "text")));
+  });
+  return el("fieldset", { class: "part", id: "declare" }, el("legend", {}, t("sheet.declare")), ...boxes);
+}
+
+/** Two answers of one size: agreeing is not made easier than declining. */
+function answers(choice, act) {
+  const error = el("p", { class: "error", id: "sheet-error", role: "alert" }, choice.busy ? t("sheet.sending") : choice.error ? choice.error() : "");
+  const decline = el("button", { type: "button", class: "button quiet", id: "decline", disabled: choice.busy, click: act.decline }, t("sheet.decline"));
+  const agree = el("button", { type: "button", class: "button", id: "agree", disabled: choice.busy, click: act.agree }, t("sheet.agree"));
+  return el("div", { class: "answers" }, error, el("div", { class: "two" }, decline, agree));
+}
+
+function radio(name, value, chosen, change) {
+  const input = el("input", { type: "radio", name, value, change });
+  input.checked = value === chosen;
+  return input;
+}

@@ -1,0 +1,96 @@
+"""The people of the sandbox, as the app's login knows them: read from one file, shown by masked names only.
+
+The file is a JSON list of {id, province, app, name, id_number, note_zh, note_en}; other members are somebody else's.
+It is read once, at the start, and a row that might be about a real person stops the start: an ID number is taken
+only when its county never existed (`consent.people.synthetic_id` makes such numbers).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from consent.errors import Refusal
+from consent.people import CitizenId, Flag, Name
+from consent.provinces import province
+from consent.shapes import SLUG, Text
+from consent.showing import Person
+
+_ID: Final = Text(40, 1)
+_NOTE: Final = Text(80, 0)
+_MEMBERS: Final = {
+    "id": _ID,
+    "province": Text(2, 2),
+    "app": SLUG,
+    "name": Text(50, 1),
+    "id_number": Text(18, 18),
+    "note_zh": _NOTE,
+    "note_en": _NOTE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Persona:
+    """One invented citizen and the app in which that citizen is logged in. Prints neither name nor number."""
+
+    id: str
+    province: str
+    app: str
+    name: Name = field(repr=False)
+    id_number: CitizenId = field(repr=False)
+    note_zh: str
+    note_en: str
+
+    @property
+    def person(self) -> Person:
+        """What the login puts into an envelope."""
+        return Person(id_number=self.id_number.number, name=self.name.raw)
+
+
+def load_personas(path: Path, *, today: date) -> Mapping[str, Persona]:
+    """Everybody in the file by id, in its order; ValueError names the row that cannot stand, never its content."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise ValueError(f"{path}: {type(problem).__name__}") from problem
+    if not isinstance(rows, list):
+        raise ValueError(f"{path}: not a list")
+    found: dict[str, Persona] = {}
+    for number, row in enumerate(rows, start=1):
+        try:
+            persona = _persona(row, today=today)
+        except Refusal as problem:
+            raise ValueError(f"{path}: row {number}: {problem.reason}") from None
+        except ValueError as problem:
+            raise ValueError(f"{path}: row {number}: {problem}") from None
+        if persona.id in found:
+            raise ValueError(f"{path}: row {number}: an id for the second time")
+        found[persona.id] = persona
+    return MappingProxyType(found)
+
+
+def _persona(row: Any, *, today: date) -> Persona:
+    if not isinstance(row, dict):
+        raise ValueError("not an object")
+    for member, shape in _MEMBERS.items():
+        if not shape.fits(row.get(member)):
+            raise ValueError(f"member {member}")
+    if province(row["province"]).app_id != row["app"]:
+        raise ValueError("member app: not the app of that province")
+    number = CitizenId.parse(row["id_number"], today=today)
+    if Flag.DIVISION_UNKNOWN not in number.flags:
+        raise ValueError("member id_number: might be a real person's")
+    return Persona(
+        id=row["id"],
+        province=row["province"],
+        app=row["app"],
+        name=Name.parse(row["name"]),
+        id_number=number,
+        note_zh=row["note_zh"],
+        note_en=row["note_en"],
+    )

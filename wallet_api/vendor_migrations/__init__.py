@@ -1,0 +1,1 @@
+"""The history of the vendors' tables (see `consent.stores.migrations`)."""
