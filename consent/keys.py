@@ -324,7 +324,7 @@ class KeyRing:
                 self._by_kid4[typ, key.kid4] = key
 
     def __iter__(self) -> Iterator[PublicKey]:
-        return iter(dict.fromkeys(self._by_kid.values()))
+        return iter({key.kid: key for key in self._by_kid.values()}.values())
 
     def find(self, typ: str, kid: str, *, now: datetime) -> PublicKey:
         """The key for this kind and kid, valid at `now`; Refusal(DOCUMENT_KEY_UNKNOWN) otherwise."""

@@ -150,12 +150,25 @@ def signed_digest(text: str) -> str:
 
 def unverified_issuer(kind: Kind, text: str) -> str:
     """The `iss` that a document claims, to find the keys with which it is then opened. It proves nothing."""
-    _, payload_part = _shape(kind, text)
-    claims = strict_json(payload_part, depth=kind.depth, members=kind.members)
-    issuer = claims.get("iss") if isinstance(claims, dict) else None
+    issuer = _unverified(kind, text).get("iss")
     if not isinstance(issuer, str):
         raise Refusal(Reason.DOCUMENT_CLAIMS, detail=f"{kind.typ}: iss")
     return issuer
+
+
+def unverified_issue(kind: Kind, text: str) -> datetime:
+    """The `iat` that a document claims. Whoever kept a document that was judged when it came in opens it again as of this
+    instant, because its life may be over by now. Of a stranger's document it proves nothing."""
+    issued = _unverified(kind, text).get("iat")
+    if type(issued) is not int:
+        raise Refusal(Reason.DOCUMENT_CLAIMS, detail=f"{kind.typ}: iat")
+    return from_epoch(issued)
+
+
+def _unverified(kind: Kind, text: str) -> Mapping[str, Any]:
+    _, payload_part = _shape(kind, text)
+    claims = strict_json(payload_part, depth=kind.depth, members=kind.members)
+    return claims if isinstance(claims, dict) else {}
 
 
 def _members_of(kind: Kind) -> Members:

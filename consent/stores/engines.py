@@ -118,7 +118,9 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get(MODE) == "write"
     # query_only makes a write inside reading() fail loudly instead of being rolled back in silence.
-    connection.exec_driver_sql(f"PRAGMA query_only={0 if writes else 1}")
+    if connection.info.get("writes") is not writes:
+        connection.exec_driver_sql(f"PRAGMA query_only={0 if writes else 1}")
+        connection.info["writes"] = writes
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -35,9 +36,11 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Select,
     String,
     Table,
     Text,
+    bindparam,
     delete,
     func,
     insert,
@@ -45,6 +48,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from consent.stores.base import UtcDateTime, forgiving
 
@@ -82,6 +86,35 @@ class Answer:
     text: str | None
     error: str | None
     at: datetime
+
+
+@cache
+def _free(table: Table) -> Select[Any]:
+    """The ids that may be leased at `:now`. Workers ask this all day long, so the statement is built once."""
+    now = bindparam("now", type_=UtcDateTime)
+    c = table.c
+    return select(c.id).where(
+        c.state == ItemState.NEW, c.due_at <= now, or_(c.lease_until.is_(None), c.lease_until <= now)
+    )
+
+
+@cache
+def _taking(table: Table) -> ReturningUpdate[Any]:
+    """Lease `:most` of them until `:lease`."""
+    free = (
+        _free(table)
+        .order_by(table.c.due_at, table.c.id)
+        .limit(bindparam("most", type_=Integer))
+        .with_for_update(skip_locked=True)
+        # A CTE is evaluated once. As a plain subquery PostgreSQL may run it again and lock more than `:most` rows.
+        .cte("free")
+    )
+    return (
+        update(table)
+        .where(table.c.id.in_(select(free.c.id)))
+        .values(lease_until=bindparam("lease", type_=UtcDateTime), attempts=table.c.attempts + 1)
+        .returning(table)
+    )
 
 
 def queue_table(name: str, metadata: MetaData) -> Table:
@@ -153,26 +186,8 @@ def take(connection: Connection, table: Table, *, now: datetime, lease: timedelt
     Workers that take at the same time get different rows and never wait for each other (PostgreSQL: SKIP
     LOCKED; SQLite has one writer at a time). The caller commits before it starts to work.
     """
-    free = (
-        select(table.c.id)
-        .where(
-            table.c.state == ItemState.NEW,
-            table.c.due_at <= now,
-            or_(table.c.lease_until.is_(None), table.c.lease_until <= now),
-        )
-        .order_by(table.c.due_at, table.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        # A CTE is evaluated once. As a plain subquery PostgreSQL may run it again and lock more than
-        # `limit` rows.
-        .cte("free")
-    )
-    rows = connection.execute(
-        update(table)
-        .where(table.c.id.in_(select(free.c.id)))
-        .values(lease_until=now + lease, attempts=table.c.attempts + 1)
-        .returning(table)
-    ).all()
+    values = {"now": now, "lease": now + lease, "most": limit}
+    rows = connection.execute(_taking(table), values).all()
     return [
         Item(
             id=row.id,
@@ -189,21 +204,10 @@ def take(connection: Connection, table: Table, *, now: datetime, lease: timedelt
 
 def due(connection: Connection, table: Table, *, now: datetime) -> bool:
     """Whether there is a row that `take` would lease now."""
-    free = (
-        select(table.c.id)
-        .where(
-            table.c.state == ItemState.NEW,
-            table.c.due_at <= now,
-            or_(table.c.lease_until.is_(None), table.c.lease_until <= now),
-        )
-        .limit(1)
-    )
-    return connection.execute(free).first() is not None
+    return connection.execute(_free(table).limit(1), {"now": now}).first() is not None
 
 
-def finish(
-    connection: Connection, table: Table, item: Item, *, now: datetime, answer: str | None = None
-) -> bool:
+def finish(connection: Connection, table: Table, item: Item, *, now: datetime, answer: str | None = None) -> bool:
     """The work is done, with `answer` for whoever waits. False when the row is no longer this worker's."""
     return _change(connection, table, item, state=ItemState.DONE, answer=answer, error=None, answered_at=now)
 

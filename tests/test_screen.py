@@ -1,0 +1,419 @@
+"""The counter's page as HTTP: who may ask, what is given, and what a stranger on the same machine gets."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from werkzeug.test import TestResponse
+
+from consent.errors import Reason
+from consent.telling import new_log
+from scanner_kiosk.app import create_app
+from scanner_kiosk.kiosk import Kiosk
+from scanner_kiosk.screen import PAGE_HEADER, words
+from scanner_kiosk.settings import Settings, read_settings, read_windows
+from tests.counter_rig import OTHER, PERSON, Rig, new_rig, png
+
+HOST = "127.0.0.1:8441"
+ORIGIN = f"http://{HOST}"
+STATIC = Path(__file__).parent.parent / "scanner_kiosk" / "static"
+PAGE = Path(__file__).parent.parent / "scanner_kiosk" / "templates" / "counter" / "page.html"
+
+
+def settings_of(rig: Rig, **more: Any) -> Settings:
+    given: dict[str, Any] = {
+        "profile": "sandbox",
+        "keylist": str(rig.folder / "keylist.json"),
+        "keylist_sha256": rig.keylist_sha256,
+        "windows": str(rig.windows),
+        "personas": str(rig.personas),
+        "camera": "posted:",
+    }
+    return Settings(**{**given, **more})
+
+
+class Page:
+    """A browser with our page open."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app, self.client = app, app.test_client()
+        self.kiosk: Kiosk = app.extensions["kiosk"]
+        found = re.search(r'name="counter-token" content="([^"]+)"', self.client.get("/counter/", base_url=ORIGIN).text)
+        assert found is not None
+        self.token = found[1]
+
+    def get(self, path: str, **headers: str) -> TestResponse:
+        return self.client.get(f"/counter/{path}", base_url=ORIGIN, headers={PAGE_HEADER: self.token, **headers})
+
+    def post(self, path: str, found: Any = None, **more: Any) -> TestResponse:
+        headers = {PAGE_HEADER: self.token, "Origin": ORIGIN}
+        if "data" not in more:
+            more = {"data": json.dumps({} if found is None else found), "content_type": "application/json", **more}
+        return self.client.post(f"/counter/{path}", base_url=ORIGIN, headers=headers, **more)
+
+    def begin(self, **more: Any) -> TestResponse:
+        assert self.post("choose", {"matter": "divorce.apply", "type": "marriage"}).status_code == 200
+        case = {"case_number": "2026-1", "id_number": PERSON, "preconditions": ["both_lost"]}
+        return self.post("start", {**case, **more})
+
+    def pass_visit(self, rig: Rig) -> None:
+        assert self.begin().status_code == 200
+        for _ in range(60):
+            if self.kiosk.counter().state == "WAITING":
+                self.post("frames", data=png(rig.code()), content_type="image/png")
+            elif self.kiosk.counter().state == "CONFIRMING":
+                rig.desk.move("PASSED")
+            elif self.kiosk.counter().state == "PASSED":
+                return
+            self.kiosk.step()
+        raise AssertionError(self.kiosk.counter().state)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return new_rig(tmp_path)
+
+
+@pytest.fixture
+def page(rig: Rig) -> Iterator[Page]:
+    lines = io.StringIO()
+    log = new_log("scanner_kiosk", rig.clock, stream=lines)
+    app = create_app(settings_of(rig), clock=rig.clock, log=log, line=rig.line, start=False)
+    yield Page(app)
+    app.extensions["kiosk"].stop()
+    assert PERSON not in lines.getvalue()
+    assert '"level": "error"' not in lines.getvalue()
+
+
+def code_of(answer: TestResponse) -> str:
+    assert answer.mimetype == "application/problem+json"
+    return str(json.loads(answer.text)["code"])
+
+
+# --- who may ask ----------------------------------------------------------------------------------
+
+
+def test_every_answer_is_never_stored_framed_or_sniffed_and_runs_no_foreign_script(page: Page) -> None:
+    for answer in (
+        page.client.get("/counter/", base_url=ORIGIN),
+        page.client.get("/counter/static/counter.js", base_url=ORIGIN),
+        page.get("state"),
+        page.get("nothing-here"),
+        page.client.get("/elsewhere", base_url=ORIGIN),
+    ):
+        headers = answer.headers
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_another_name_for_this_machine_is_refused(page: Page) -> None:
+    for host in ("evil.example:8441", "127.0.0.1:9999", "127.0.0.1", "localhost.evil:8441"):
+        answer = page.client.get("/counter/", base_url=f"http://{host}")
+        assert (answer.status_code, code_of(answer)) == (403, "FORBIDDEN")
+    assert page.client.get("/counter/", base_url="http://localhost:8441").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "null", "http://evil.example", "http://127.0.0.1:9999", "https://127.0.0.1:8441"]
+)
+def test_what_changes_something_must_come_from_our_own_page(page: Page, origin: str | None) -> None:
+    headers = {PAGE_HEADER: page.token, **({"Origin": origin} if origin else {})}
+    answer = page.client.post("/counter/clear", base_url=ORIGIN, headers=headers)
+    assert (answer.status_code, code_of(answer)) == (403, "FORBIDDEN")
+
+
+def test_all_but_the_page_and_its_assets_needs_the_token_of_this_start(page: Page) -> None:
+    rules = [rule for rule in page.app.url_map.iter_rules() if rule.endpoint not in ("counter.page", "counter.asset")]
+    assert len(rules) >= 7
+    for rule in rules:
+        path = rule.rule.replace("<name>", "clear")
+        for method in rule.methods or ():
+            if method in ("HEAD", "OPTIONS"):
+                continue
+            for token in ("", "wrong", page.token + "x"):
+                headers = {PAGE_HEADER: token, "Origin": ORIGIN}
+                answer = page.client.open(path, method=method, base_url=ORIGIN, headers=headers)
+                assert (answer.status_code, code_of(answer)) == (401, "SESSION_EXPIRED")
+
+
+def test_the_token_is_another_one_after_each_start(page: Page, rig: Rig) -> None:
+    again = Page(create_app(settings_of(rig), clock=rig.clock, line=rig.line, start=False))
+    assert again.token != page.token
+    again.kiosk.stop()
+
+
+# --- what is given --------------------------------------------------------------------------------
+
+
+def test_the_state_is_given_once_and_then_only_when_it_changed(page: Page) -> None:
+    first = page.get("state")
+    etag = first.headers["ETag"]
+    assert page.get("state", **{"If-None-Match": etag}).status_code == 304
+    page.begin()
+    changed = page.get("state", **{"If-None-Match": etag})
+    assert (changed.status_code, changed.get_json()["state"]) == (200, "WAITING")
+    assert changed.headers["Server-Time"].startswith("2026-06-01T02:00:00")
+
+
+def test_a_visit_is_shown_from_the_digits_to_the_copy_and_the_number_never_whole(page: Page, rig: Rig) -> None:
+    page.pass_visit(rig)
+    text = page.get("state").text
+    found = json.loads(text)
+    assert found["state"] == "PASSED"
+    assert found["visit"]["copy"]["fields"][1]["value"] == "J330106-2021-000003"
+    assert found["visit"]["officer"] == "not-verified"
+    assert found["clears_at"] == "2026-06-01T02:01:00Z"
+    assert found["case"]["person"] == f"{PERSON[:6]}********{PERSON[-4:]}"
+    assert PERSON not in text
+
+
+def test_a_covered_screen_does_not_even_receive_what_it_hides(page: Page, rig: Rig) -> None:
+    page.pass_visit(rig)
+    covered = page.post("cover").get_json()
+    assert (covered["covered"], covered["visit"], covered["case"]) == (True, None, None)
+    assert "J330106" not in page.get("state").text
+    assert page.post("uncover").get_json()["visit"]["copy"] is not None
+
+
+def test_keep_and_clear_are_keys(page: Page, rig: Rig) -> None:
+    page.pass_visit(rig)
+    assert page.post("keep").get_json()["clears_at"] == "2026-06-01T02:01:30Z"
+    assert page.post("clear").get_json()["state"] == "IDLE"
+    assert page.get("state").get_json()["case"] is None
+
+
+def test_a_copy_is_gone_from_the_answer_the_moment_it_is_due(page: Page, rig: Rig) -> None:
+    page.pass_visit(rig)
+    rig.clock.advance(60)
+    assert page.get("state").get_json()["state"] == "IDLE"
+
+
+def test_choices_name_windows_matters_and_masked_cards(page: Page) -> None:
+    found = page.get("choices").get_json()
+    assert found["register"] is None
+    assert [each["window"] for each in found["windows"]] == ["31-M1", "33-M1"]
+    assert [each["name"] for each in found["cards"]] == ["王*芳", "周*"]
+    found = page.post("choose", {"province": "33", "window": "33-M1"})
+    assert [each["slug"] for each in found.get_json()["register"]["matters"]] == [
+        "divorce.apply",
+        "realestate.register",
+    ]
+    assert PERSON not in found.text
+    assert OTHER not in found.text
+
+
+def test_the_simulated_card_reader_gives_the_number_to_the_desk_and_not_to_the_page(page: Page, rig: Rig) -> None:
+    assert page.begin(id_number=None, card="zhou").get_json()["case"]["person"] == f"{OTHER[:6]}********{OTHER[-4:]}"
+
+
+def test_a_live_kiosk_has_neither_card_simulator_nor_foreign_cameras(rig: Rig) -> None:
+    rows = json.loads(rig.windows.read_text(encoding="utf-8"))
+    for row in rows:
+        row["desk_url"] = row["desk_url"].replace("http:", "https:")
+        key = Path(row["key_uri"].removeprefix("file:"))
+        key.write_text(key.read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8")  # without the sandbox mark
+    rig.windows.write_text(json.dumps(rows), encoding="utf-8")
+    app = create_app(settings_of(rig, profile="live"), clock=rig.clock, line=rig.line, start=False)
+    page = Page(app)
+    assert page.get("choices").get_json()["cards"] == []
+    assert code_of(page.post("choose", {"camera": "sim:http://127.0.0.1:80/x.png"})) == "FORBIDDEN"
+    assert code_of(page.begin(id_number=None, card="zhou")) == "HOLDER_MATCH_MISSING"
+    page.kiosk.stop()
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+def test_a_posted_picture_is_taken_and_its_preview_holds_no_code(page: Page, rig: Rig) -> None:
+    assert page.get("preview.jpg").status_code == 204
+    assert page.post("frames", data=png(rig.code()), content_type="image/png").status_code == 204
+    for _ in range(60):
+        page.kiosk._camera.newest(timeout_s=0.25)
+        answer = page.get("preview.jpg")
+        if answer.status_code == 200:
+            break
+    assert answer.mimetype == "image/jpeg"
+    assert answer.data.startswith(b"\xff\xd8\xff")
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "reason"),
+    [
+        (b"", "image/png", "PICTURE_UNREADABLE"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "image/png", "PICTURE_UNREADABLE"),
+        (b"GIF89a" + b"\0" * 40, "image/png", "PICTURE_UNREADABLE"),
+        (b"{}", "application/json", "MEDIA_TYPE"),
+        (b"\0" * 5_000_001, "image/jpeg", "TOO_LARGE"),
+    ],
+)
+def test_what_is_no_small_picture_is_refused(page: Page, data: bytes, kind: str, reason: str) -> None:
+    assert code_of(page.post("frames", data=data, content_type=kind)) == reason
+
+
+def test_pictures_are_judged_one_at_a_time(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner: list[TestResponse] = []
+
+    def busy(picture: bytes) -> None:
+        inner.append(page.post("frames", data=b"x", content_type="image/png"))
+
+    monkeypatch.setattr(page.kiosk, "post_frame", busy)
+    assert page.post("frames", data=b"x", content_type="image/png").status_code == 204
+    assert code_of(inner[0]) == "TOO_MANY"
+
+
+def test_pictures_are_refused_while_another_camera_is_chosen(page: Page) -> None:
+    assert page.post("choose", {"camera": "sim:http://127.0.0.1:1/current.png"}).status_code == 200
+    assert code_of(page.post("frames", data=png("x"), content_type="image/png")) == "STATE_FORBIDS"
+
+
+@pytest.mark.parametrize("camera", ["file:/etc/passwd", "folder:/", "video:/x", "sim:http://192.0.2.1/", "sim:", "x"])
+def test_the_browser_cannot_choose_files_of_this_machine_or_addresses_elsewhere(page: Page, camera: str) -> None:
+    assert code_of(page.post("choose", {"camera": camera})) == "FORBIDDEN"
+
+
+# --- bodies ---------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda it: (
+        st.lists(it, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["province", "window", "matter", "type", "camera", "case_number", "id_number", "preconditions", "x"]
+            ),
+            it,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    path=st.sampled_from(["choose", "start"]),
+    body=st.binary(max_size=80) | JSON.map(lambda it: json.dumps(it).encode()),
+)
+def test_whatever_the_page_sends_is_done_or_refused(page: Page, path: str, body: bytes) -> None:
+    answer = page.post(path, data=body, content_type="application/json")
+    assert answer.status_code < 500
+    assert answer.status_code == 200 or Reason(code_of(answer))
+
+
+def test_unknown_keys_and_wrong_bodies_are_problems(page: Page) -> None:
+    assert code_of(page.post("explode")) == "ROUTE_UNKNOWN"
+    assert code_of(page.get("clear")) == "METHOD_NOT_ALLOWED"
+    assert code_of(page.post("start", data=b"x", content_type="text/plain")) == "MEDIA_TYPE"
+    assert code_of(page.post("start", data=b" " * 9000, content_type="application/json")) == "TOO_LARGE"
+    assert code_of(page.post("start", data=b"[]", content_type="application/json")) == "BODY_MALFORMED"
+    assert code_of(page.post("start", {"case_number": 7})) == "BODY_INVALID"
+    assert code_of(page.post("retry")) == "STATE_FORBIDS"
+    assert page.client.get("/counter/static/../settings.py", base_url=ORIGIN).status_code in (401, 404)
+    assert page.client.get("/counter/static/secret", base_url=ORIGIN).status_code == 404
+
+
+def test_a_silent_desk_is_a_problem_that_names_it(page: Page, rig: Rig) -> None:
+    rig.lines["31"].silent = 1
+    answer = page.post("choose", {"province": "31", "window": "31-M1"})
+    assert (answer.status_code, code_of(answer)) == (503, "OFFLINE")
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def test_both_dictionaries_have_the_same_words_and_placeholders() -> None:
+    chinese, english = words("zh-CN"), words("en")
+    assert list(chinese) == list(english)
+    for key in chinese:
+        found = re.findall(r"\{(\w+)\}", chinese[key])
+        assert sorted(found) == sorted(re.findall(r"\{(\w+)\}", english[key])), key
+        assert chinese[key].strip(), key
+        assert english[key].strip(), key
+
+
+def test_every_word_is_used_and_every_used_word_exists() -> None:
+    script = (STATIC / "counter.js").read_text(encoding="utf-8")
+    used = set(re.findall(r'words\["([^"]+)"\]', PAGE.read_text(encoding="utf-8")))
+    used |= {word for word in words("en") if f'"{word}"' in script}
+    made = ("guidance.", "state.", "type.", "value.", "status.", "network.")
+    used |= {word for word in words("en") if word.startswith(made)}
+    assert used == set(words("en"))
+
+
+def test_pages_have_nothing_inline_and_nothing_from_elsewhere(page: Page) -> None:
+    for lang in ("zh-CN", "en", "xx"):
+        text = page.client.get(f"/counter/?lang={lang}", base_url=ORIGIN).text
+        assert not re.search(r"<script(?![^>]*\bsrc=)", text)
+        assert not re.search(r"\s(style|on\w+)=", text)
+        assert "<style" not in text
+        assert not re.search(r'(src|href)="(?!/counter/)', text.replace('href="#banner"', ""))
+        assert f'<html lang="{"zh-CN" if lang == "xx" else lang}">' in text
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+def test_an_unknown_setting_is_refused_with_its_nearest_name() -> None:
+    with pytest.raises(ValueError, match="did you mean HUZHENG_KIOSK_CAMERA"):
+        read_settings({"HUZHENG_KIOSK_CAMRA": "webcam:0"})
+    assert read_settings({"HUZHENG_KIOSK_CAMERA": "posted:", "HUZHENG_PROFILE": "sandbox"}).sandbox
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HUZHENG_KIOSK_LISTEN", "0.0.0.0:80"),
+        ("HUZHENG_KIOSK_LISTEN", "127.0.0.1"),
+        ("HUZHENG_KIOSK_LISTEN", "127.0.0.1:99999"),
+        ("HUZHENG_KIOSK_LANG", "de"),
+        ("HUZHENG_KIOSK_THREADS", "many"),
+        ("HUZHENG_KIOSK_THREADS", "0"),
+        ("HUZHENG_PROFILE", "test"),
+    ],
+)
+def test_a_setting_that_cannot_hold_stops_the_start(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        read_settings({name: value})
+
+
+def test_a_windows_file_that_cannot_hold_stops_the_start(rig: Rig) -> None:
+    good = json.loads(rig.windows.read_text(encoding="utf-8"))
+    for bad in (
+        "[",
+        "{}",
+        "[]",
+        [{**good[0], "more": 1}],
+        [{**good[0], "province": "99"}],
+        [{**good[0], "name": ""}],
+        [{**good[0], "desk_url": "ftp://x"}],
+        [good[0], good[0]],
+    ):
+        rig.windows.write_text(bad if isinstance(bad, str) else json.dumps(bad), encoding="utf-8")
+        with pytest.raises(ValueError, match=re.escape(str(rig.windows))):
+            read_windows(rig.windows, sandbox=True)
+    rig.windows.write_text(json.dumps(good), encoding="utf-8")
+    with pytest.raises(ValueError, match="https"):
+        read_windows(rig.windows, sandbox=False)
+
+
+def test_a_card_that_might_be_a_real_persons_stops_the_start(rig: Rig) -> None:
+    people = json.loads(rig.personas.read_text(encoding="utf-8"))
+    people[1]["id_number"] = "110101199003070038"
+    rig.personas.write_text(json.dumps(people), encoding="utf-8")
+    with pytest.raises(ValueError, match="row 2") as stopped:
+        create_app(settings_of(rig), clock=rig.clock, line=rig.line, start=False)
+    assert "110101199003070038" not in str(stopped.value)
