@@ -130,9 +130,9 @@ class Plan:
 
 
 def windows(founded: Founded) -> list[dict[str, str]]:
-    """The windows of a founded country, as the founding listed them."""
+    """The windows of a founded country as the founding listed them, their keys where the folder is now."""
     found: list[dict[str, str]] = json.loads((founded.folder / "windows.json").read_text(encoding="utf-8"))
-    return found
+    return [row | {"key": founded.keys.uri(row["province"], f"window-{row['window']}")} for row in found]
 
 
 def tuning(environment: Mapping[str, str]) -> dict[str, str]:

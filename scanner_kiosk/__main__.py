@@ -1,0 +1,114 @@
+"""scanner-kiosk: run, decode FILE…, doctor, demo, serve.
+
+`run` is the kiosk of one counter. `decode` reads the codes in picture files and prints one JSON row a file. `doctor` says
+what this machine has and what it lacks. `demo` and `serve` found the whole country in this process or around it.
+
+Settings come from the environment (`settings.Settings`). Exit status 0 is done, 1 is a no with its reason on standard
+error, 2 is a wrong command line or setting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from consent.clock import SystemClock
+from consent.errors import Refusal, Unavailable
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    # These two have their own command lines; they import both services, which no other command may.
+    if given and given[0] in ("demo", "serve"):
+        country: Callable[[Sequence[str]], int] = import_module(f"scanner_kiosk.{given[0]}").main
+        return country(given[1:])
+    asked = _parser().parse_args(given)
+    try:
+        done: int = asked.run(asked)
+    except ValueError as problem:
+        print(f"scanner-kiosk: {problem}", file=sys.stderr)
+        return 2
+    except (Refusal, Unavailable) as problem:
+        print(f"scanner-kiosk: {problem.reason}: {problem.detail}", file=sys.stderr)
+        return 1
+    return done
+
+
+def app() -> Any:
+    """What granian calls in its worker: the page of the environment's settings, its camera thread inside."""
+    from consent.telling import capture_libraries, new_log
+    from scanner_kiosk.app import create_app
+    from scanner_kiosk.settings import read_settings
+
+    settings, clock = read_settings(os.environ), SystemClock()
+    log = new_log("scanner_kiosk", clock, level=settings.log_level)
+    capture_libraries(log)
+    return create_app(settings, clock=clock, log=log)
+
+
+def _run(asked: argparse.Namespace) -> int:
+    from granian import Granian
+    from granian.constants import Interfaces
+
+    from scanner_kiosk.app import create_app
+    from scanner_kiosk.settings import read_settings
+
+    settings = read_settings(os.environ)
+    # Says here, and not in a worker that dies again and again, what is wrong.
+    create_app(settings, clock=SystemClock(), start=False).extensions["kiosk"].stop()
+    host, _, port = settings.listen.rpartition(":")
+    print(f"http://{settings.listen}/counter/")
+    # One worker: the camera has one owner.
+    Granian(
+        "scanner_kiosk.__main__:app",
+        address=host.strip("[]"),
+        port=int(port),
+        interface=Interfaces.WSGI,
+        factory=True,
+        workers=1,
+        blocking_threads=settings.threads,
+        log_access=False,
+    ).serve()
+    return 0
+
+
+def _decode(asked: argparse.Namespace) -> int:
+    from scanner_kiosk.decode import decode_files
+
+    found = True
+    for line in decode_files(asked.files, budget_ms=asked.budget_ms):
+        print(json.dumps(line, ensure_ascii=False))
+        found = found and bool(line["texts"])
+    return 0 if found else 1
+
+
+def _doctor(asked: argparse.Namespace) -> int:
+    from scanner_kiosk.doctor import examine
+
+    return examine(os.environ, lang=asked.lang)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scanner-kiosk", description="The counter: sees a code, shows an answer.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("run", help="the kiosk of one counter").set_defaults(run=_run)
+    decoding = commands.add_parser("decode", help="the texts of the codes in picture files, one JSON row a file")
+    decoding.add_argument("files", nargs="+", metavar="FILE")
+    decoding.add_argument("--budget-ms", type=float, default=1000, help="CPU time for one picture (default 1000)")
+    decoding.set_defaults(run=_decode)
+    doctor = commands.add_parser("doctor", help="what is here, what is missing, and the command that brings it")
+    doctor.add_argument("--lang", choices=("zh-CN", "en", "both"), default="both")
+    doctor.set_defaults(run=_doctor)
+    commands.add_parser("demo", help="one whole visit, accepted and refused", add_help=False)
+    commands.add_parser("serve", help="four provinces, the exchange and a counter here", add_help=False)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

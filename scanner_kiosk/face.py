@@ -1,0 +1,145 @@
+"""What the page shows, as JSON: a view of the kiosk in which nobody's ID number stands whole.
+
+Both languages go along, so that the page can change its language without asking again. While the screen is covered,
+everything about the person at the counter is left out here, not hidden there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from consent.clock import rfc3339
+from consent.errors import outcome_of, row
+from consent.provinces import provinces
+from consent.request import NO_OFFICER
+from scanner_kiosk.counter import ENDED, Counter, Guidance
+from scanner_kiosk.kiosk import Chosen, Kiosk
+from scanner_kiosk.visit import Said
+
+
+def state_of(kiosk: Kiosk, *, guidance: Guidance, has_picture: bool) -> dict[str, Any]:
+    """The counter as its page polls it. Holds no passing time: what counts down is given as an instant."""
+    counter, chosen, covered = kiosk.counter(), kiosk.chosen, kiosk.covered
+    heard_at, silent = kiosk.heard
+    return {
+        "state": counter.state,
+        "version": counter.version,
+        "covered": covered,
+        "guidance": guidance.value,
+        "camera": {"name": kiosk.camera_name, "picture": has_picture},
+        "place": _place(chosen),
+        "chosen": _chosen(chosen),
+        "case": None if covered else _case(counter),
+        "visit": None if covered else _visit(counter),
+        "said": _said(counter.said) if counter.state in ENDED else None,
+        "request_id": None if counter.asked is None else counter.asked.request_id,
+        "can_retry": counter.state == "UNDETERMINED" and counter.asked is not None,
+        "clears_at": _instant(counter.clears_at),
+        "network": {"silent": silent, "heard_at": _instant(heard_at)},
+        "keylist": kiosk.keylist.version,
+    }
+
+
+def choices_of(kiosk: Kiosk) -> dict[str, Any]:
+    """What may be chosen: windows, the matters of the chosen one, the cards of the simulated reader."""
+    return {
+        "provinces": [
+            {"code": code, "name_zh": each.name_zh, "name_en": each.name_en}
+            for code, each in provinces().items()
+            if any(window.client.province == code for window in kiosk.windows.values())
+        ],
+        "windows": [
+            {
+                "province": province,
+                "window": window,
+                "name": each.name,
+                "unit_zh": each.unit_zh,
+                "unit_en": each.unit_en,
+            }
+            for (province, window), each in kiosk.windows.items()
+        ],
+        "register": kiosk.chosen.register,
+        "cards": [
+            {
+                "id": card.id,
+                "province": card.province,
+                "name": card.name,
+                "number": card.person.masked(),
+                "note_zh": card.note_zh,
+                "note_en": card.note_en,
+            }
+            for card in kiosk.cards.values()
+        ],
+    }
+
+
+def _place(chosen: Chosen) -> dict[str, Any]:
+    client, register = chosen.window.client, chosen.register or {}
+    province, unit = provinces()[client.province], register.get("unit", {})
+    return {
+        "province": client.province,
+        "province_zh": province.name_zh,
+        "province_en": province.name_en,
+        "unit_zh": unit.get("name_zh", chosen.window.unit_zh),
+        "unit_en": unit.get("name_en", chosen.window.unit_en),
+        "window": client.window,
+        "window_name": register.get("window_name", chosen.window.name),
+    }
+
+
+def _chosen(chosen: Chosen) -> dict[str, Any] | None:
+    if chosen.matter is None:
+        return None
+    matter: Mapping[str, Any] = chosen.row()
+    return {
+        "matter": chosen.matter,
+        "name_zh": matter["name_zh"],
+        "name_en": matter["name_en"],
+        "type": chosen.type,
+        "clause": matter["clause"],
+        "fields": [{"name": each["name"], "zh": each["label_zh"], "en": each["label_en"]} for each in matter["fields"]],
+    }
+
+
+def _case(counter: Counter) -> dict[str, Any] | None:
+    case = counter.case
+    if case is None:
+        return None
+    person = None if case.person is None else case.person.masked()
+    return {"case_number": case.case_number, "person": person, "matter": case.matter, "type": case.type}
+
+
+def _visit(counter: Counter) -> dict[str, Any] | None:
+    view = counter.view
+    if view is None:
+        return None
+    return {
+        "digits": view.digits if counter.state == "CONFIRMING" else None,
+        "answer_by": view.answer_by if counter.state == "CONFIRMING" else None,
+        "holder_province": view.holder_province,
+        "library": view.library,
+        "officer": view.officer or NO_OFFICER,
+        "asked_at": view.asked_at,
+        "copy": view.copy if counter.state == "PASSED" else None,
+    }
+
+
+def _said(said: Said | None) -> dict[str, Any] | None:
+    if said is None:
+        return None
+    return {
+        "reason": said.reason,
+        "outcome": outcome_of(said.reason),
+        "retry": said.reason is not None and row(said.reason).retry,
+        "sentence_zh": said.sentence_zh,
+        "sentence_en": said.sentence_en,
+        "next_zh": said.next_zh,
+        "next_en": said.next_en,
+        "clause": said.clause,
+    }
+
+
+def _instant(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)

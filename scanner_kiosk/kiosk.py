@@ -1,0 +1,505 @@
+"""One kiosk: camera, reader, counter table and desk, tied together by one thread.
+
+`step` does the one thing that the counter's state asks for, and returns:
+
+ 1. wipe    what is due to be wiped, and tell the desk of what was wiped
+ 2. read    WAITING: take the newest frame and read it; a genuine code is a scan
+ 3. ask     CHECKING, CONFIRMING, FETCHING: hand the presentation in, then look what became of it
+ 4. rest    otherwise, until somebody presses a key
+
+`run` repeats it. The keys of the page (`start`, `clear`, …) come from other threads and only change the counter, under
+one lock; a network call is never made under it. When its answer arrives after the counter was wiped, it is dropped.
+
+What a picture may do. A text without our prefix is ignored. One with our prefix whose signature does not hold is shown
+as such, but only when two frames say the same: a misread symbol is never misread twice in the same way. Whether a
+genuine code is in time, unused and newest is the desk's word, not ours.
+
+The log tells of each scan how easily it was read, and never the text.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Condition, Event
+from typing import Any, Final
+
+from consent.b64 import digest_of, new_id
+from consent.clock import Clock, shanghai_date
+from consent.code import LENGTH, PREFIX, open_code
+from consent.errors import Reason, Refusal, Unavailable, outcome_of, row
+from consent.keylist import KeyList
+from consent.keys import KeyRing
+from consent.people import CitizenId
+from consent.sentences import Audience, Lang, next_step, sentences
+from consent.telling import Log
+from scanner_kiosk.camera import Frame, Latest, Posted, Source
+from scanner_kiosk.cards import Card
+from scanner_kiosk.counter import ASKING, Case, Counter, Guidance, Sighting, sight
+from scanner_kiosk.decode import Reader
+from scanner_kiosk.look import guide, look, margin_of, preview
+from scanner_kiosk.province_client import ProvinceClient
+from scanner_kiosk.visit import Asked, Said, View
+
+_FRAME_S: Final = 0.25  # how long one step waits for a frame, and so how late a key is noticed
+_REST_S: Final = 0.25
+_TRIES: Final = 3  # of a call that got no answer, before the screen says so
+_BACKOFF_S: Final = 0.4
+_FOREIGN_FOR: Final = timedelta(seconds=3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """One window that this kiosk may stand for. The names are for choosing; the desk's register has the official ones."""
+
+    name: str
+    unit_zh: str
+    unit_en: str
+    client: ProvinceClient
+
+    @property
+    def id(self) -> tuple[str, str]:
+        """Province and window."""
+        return self.client.province, self.client.window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What the officer has chosen: a window, and what is being done there."""
+
+    window: Window
+    register: Mapping[str, Any] | None = None
+    matter: str | None = None
+    type: str | None = None
+
+    def row(self) -> Mapping[str, Any]:
+        """The matter's row in the register; Refusal MATTER_UNKNOWN, or CERTIFICATE_TYPE_NOT_ALLOWED for another type."""
+        for each in (self.register or {}).get("matters", ()):
+            if each["slug"] == self.matter:
+                if self.type not in each["types"]:
+                    raise Refusal(Reason.CERTIFICATE_TYPE_NOT_ALLOWED, detail="type")
+                return dict(each)
+        raise Refusal(Reason.MATTER_UNKNOWN, detail="not offered at this window")
+
+
+class Glance:
+    """Judges the texts of one frame: the accept predicate of the reader, and what it turned down."""
+
+    def __init__(self, ring: KeyRing, now: datetime) -> None:
+        self._ring, self._now = ring, now
+        self.foreign = False
+        self.bad: tuple[str, Reason] | None = None  # digest of the text, and why not
+
+    def __call__(self, text: str) -> bool:
+        if not text.startswith(PREFIX) or len(text) > 2 * LENGTH:
+            self.foreign = True
+            return False
+        try:
+            open_code(text, self._ring, now=self._now)
+        except Refusal as no:
+            self.bad = digest_of(text.encode("utf-8", "surrogatepass")), no.reason
+            return False
+        return True
+
+
+class Kiosk:
+    """One kiosk. All verbs but `step` and `run` may be called from any thread."""
+
+    def __init__(
+        self,
+        *,
+        windows: Sequence[Window],
+        keylist: KeyList,
+        clock: Clock,
+        log: Log,
+        open_camera: Callable[[str], Source],
+        camera: str,
+        cards: Sequence[Card] = (),
+    ) -> None:
+        if not windows:
+            raise ValueError("a kiosk without a window")
+        self.windows = {window.id: window for window in windows}
+        self.cards = {card.id: card for card in cards}
+        self.keylist = keylist
+        self._clock, self._log = clock, log
+        self._open_camera = open_camera
+        self._changed = Condition()
+        self._stopping = Event()
+        self._counter = Counter()
+        self._chosen = Chosen(window=windows[0])
+        self._covered = False
+        self._to_forget: deque[tuple[ProvinceClient, str, int]] = deque()
+        self._reader = Reader()
+        self._seq = 0
+        self._sighting: Sighting | None = None
+        self._bad: tuple[str, Reason] | None = None
+        self._foreign_at: datetime | None = None
+        self._heard_at: datetime | None = None
+        self._silent = False
+        self._source = open_camera(camera)
+        self._camera, self.camera_name = Latest(self._source), camera
+        self._camera.start()
+
+    # --- the thread -------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until `stop`."""
+        while not self._stopping.is_set():
+            try:
+                self.step()
+            except (Refusal, Unavailable) as problem:
+                self._log.warning("step", code=problem.reason, why=problem.detail)
+            except Exception as fault:
+                # A thread that dies silently would leave a counter that looks alive.
+                self._log.error("fault", exc_info=fault)
+                self._stopping.wait(_REST_S)
+
+    def stop(self) -> None:
+        """End `run`, let go of the camera, forget everything."""
+        self._stopping.set()
+        self.clear()
+        self.forget()
+        self._camera.stop()
+
+    def step(self) -> None:
+        """The next thing to do."""
+        counter = self.counter()  # 1
+        self.forget()
+        if counter.state == "WAITING":
+            self._read()  # 2
+        elif counter.state in ASKING:
+            self._ask(counter)  # 3
+        else:
+            self._rest(counter, _REST_S)  # 4
+
+    def _rest(self, counter: Counter, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._counter is not counter or self._stopping.is_set(), seconds)
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        camera = self._camera
+        frame = camera.newest(after=self._seq, timeout_s=_FRAME_S)
+        if frame is None:
+            return
+        self._seq = frame.seq
+        now = self._clock.now()
+        glance = Glance(self.keylist.ring, now)
+        texts = self._reader.read(frame.image, accept=glance)
+        if texts:
+            self._bad = None
+            self._sighting, new = sight(digest_of(texts[0].encode()), self._sighting, now=now)
+            if new:
+                self._scan(texts[0], frame, now)
+            return
+        if glance.foreign:
+            self._foreign_at = now
+        if glance.bad is not None and glance.bad == self._bad:
+            self._refuse_text(glance.bad, now)
+        self._bad = glance.bad
+
+    def _scan(self, text: str, frame: Frame, now: datetime) -> None:
+        with self._changed:
+            chosen, case = self._chosen, self._counter.case
+        if case is None:
+            return
+        asked = chosen.window.client.ask(
+            request_id=new_id(),
+            code=text,
+            matter=case.matter,
+            type_=case.type,
+            case_number=case.case_number,
+            cause=case.cause,
+            person=case.person,
+            preconditions=case.preconditions,
+        )
+        self._log.info("scan", request_id=asked.request_id, **(margin_of(frame.image, text) or {"repaired": True}))
+        with self._changed:
+            if self._counter.state == "WAITING" and self._counter.case is case:
+                self._put(self._counter.scanned(asked))
+
+    def _refuse_text(self, bad: tuple[str, Reason], now: datetime) -> None:
+        digest, reason = bad
+        self._sighting, new = sight(digest, self._sighting, now=now)
+        if not new:
+            return
+        self._log.info("scan", code=reason)
+        with self._changed:
+            if self._counter.state == "WAITING":
+                self._put(self._counter.failed(say(reason), outcome_of(reason), now=now))
+
+    # --- asking -----------------------------------------------------------------------------------
+
+    def _ask(self, counter: Counter) -> None:
+        asked, client = counter.asked, self._chosen.window.client
+        if asked is None:
+            return
+        started = self._clock.now()
+        try:
+            view = self._call(client, asked, counter)
+        except (Refusal, Unavailable) as failure:
+            self._log.info("answer", request_id=asked.request_id, code=failure.reason, why=failure.detail)
+            said, outcome = say(failure.reason, failure.facts), outcome_of(failure.reason)
+            self._apply(asked, lambda it: it.failed(said, outcome, now=self._clock.now()))
+            return
+        if view is None:
+            return  # wiped while nobody answered
+        self._apply(asked, lambda it: it.judged(view, now=self._clock.now()))
+        if view is counter.view and self._clock.now() - started < timedelta(seconds=_REST_S):
+            self._rest(counter, _REST_S)  # a desk that does not hold polls must not be asked all the time
+
+    def _call(self, client: ProvinceClient, asked: Asked, counter: Counter) -> View | None:
+        """One call, repeated while there is no answer: the same bytes, under a new proof."""
+        for left in reversed(range(_TRIES)):
+            try:
+                if counter.view is None:
+                    view = client.present(asked)
+                else:
+                    view = client.visit(asked.request_id, known=counter.view)
+            except Unavailable as failure:
+                self._silent = failure.reason is Reason.OFFLINE
+                if failure.reason is not Reason.OFFLINE or not left:
+                    raise
+                self._rest(counter, _BACKOFF_S)
+                if self._counter.asked is not asked or self._stopping.is_set():
+                    return None
+            except Refusal:
+                self._heard()
+                raise
+            else:
+                self._heard()
+                return view
+        return None
+
+    def _heard(self) -> None:
+        self._heard_at, self._silent = self._clock.now(), False
+
+    def _apply(self, asked: Asked, change: Callable[[Counter], Counter]) -> None:
+        with self._changed:
+            if self._counter.asked is asked and self._counter.state in ASKING:
+                self._put(change(self._counter))
+
+    def forget(self) -> None:
+        """Tell desks of the visits whose copies were wiped here. What cannot be told soon is let go: the desk forgets too."""
+        while self._to_forget:
+            client, request_id, left = self._to_forget.popleft()
+            try:
+                client.clear(request_id)
+            except Refusal as no:
+                self._log.info("clear", request_id=request_id, code=no.reason)
+            except Unavailable as problem:
+                if left and not self._stopping.is_set():
+                    self._to_forget.append((client, request_id, left - 1))
+                self._log.info("clear", request_id=request_id, code=problem.reason)
+                return
+
+    # --- the keys ---------------------------------------------------------------------------------
+
+    def choose(
+        self,
+        *,
+        province: str | None = None,
+        window: str | None = None,
+        matter: str | None = None,
+        type_: str | None = None,
+        camera: str | None = None,
+    ) -> None:
+        """Choose a window, a matter with its type, a camera; what is None stays. Only between two citizens.
+
+        Refusal WINDOW_UNKNOWN, MATTER_UNKNOWN, CERTIFICATE_TYPE_NOT_ALLOWED, STATE_FORBIDS; Unavailable where the desk
+        does not give its register; ValueError for a camera that is none.
+        """
+        if self.counter().state != "IDLE":
+            raise Refusal(Reason.STATE_FORBIDS, detail="somebody is being served")
+        chosen = self._chosen
+        if province is not None or window is not None:
+            found = self.windows.get((province or "", window or ""))
+            if found is None:
+                raise Refusal(Reason.WINDOW_UNKNOWN, detail="not a window of this kiosk")
+            chosen = Chosen(window=found)
+        if chosen.register is None:
+            chosen = Chosen(window=chosen.window, register=self._register(chosen.window.client))
+        if matter is not None:
+            chosen = Chosen(window=chosen.window, register=chosen.register, matter=matter, type=type_)
+            chosen.row()
+        if camera is not None and camera != self.camera_name:
+            self._change_camera(camera)
+        with self._changed:
+            if self._counter.state != "IDLE":
+                raise Refusal(Reason.STATE_FORBIDS, detail="somebody is being served")
+            self._chosen = chosen
+            self._put(Counter(version=self._counter.version + 1))
+
+    def start(
+        self,
+        *,
+        case_number: str,
+        id_number: str | None = None,
+        card: str | None = None,
+        preconditions: Sequence[str] = (),
+    ) -> None:
+        """The case is ready. `id_number` as typed, or `card` from the simulated reader; Refusal where something is missing."""
+        now = self._clock.now()
+        with self._changed:
+            matter = self._chosen.row()
+            case = Case(
+                matter=matter["slug"],
+                type=str(self._chosen.type),
+                case_number=_case_number(case_number),
+                cause=matter["name_zh"],
+                preconditions=_ticked(matter, preconditions),
+                person=self._person(id_number, card, needed=bool(matter["holder_match"]), now=now),
+            )
+            self._put(self._counter.started(case))
+
+    def clear(self) -> None:
+        """Wipe."""
+        with self._changed:
+            self._wipe()
+
+    def keep(self) -> None:
+        """Half a minute more."""
+        with self._changed:
+            self._put(self._counter.kept(now=self._clock.now()))
+
+    def again(self) -> None:
+        """Another code for the same case."""
+        with self._changed:
+            self._let_go(self._counter)
+            self._put(self._counter.rescan())
+
+    def retry(self) -> None:
+        """The same question once more."""
+        with self._changed:
+            self._put(self._counter.retried())
+
+    def cover(self, covered: bool) -> None:
+        """Hide everything about the person at the counter, or show it again."""
+        with self._changed:
+            self._covered = covered
+            self._changed.notify_all()
+
+    def post_frame(self, picture: bytes) -> None:
+        """A picture from the browser's camera; Refusal STATE_FORBIDS where another camera is chosen, PICTURE_UNREADABLE."""
+        source = self._source
+        if not isinstance(source, Posted):
+            raise Refusal(Reason.STATE_FORBIDS, detail="the browser's camera is not chosen")
+        source.put(picture)
+
+    # --- what is seen -----------------------------------------------------------------------------
+
+    def counter(self) -> Counter:
+        """The counter now; wiped first if that is due, whatever the thread is doing."""
+        with self._changed:
+            if self._counter.due(now=self._clock.now()):
+                self._wipe()
+            return self._counter
+
+    @property
+    def chosen(self) -> Chosen:
+        """What the officer has chosen."""
+        return self._chosen
+
+    @property
+    def covered(self) -> bool:
+        """Whether the screen is covered."""
+        return self._covered
+
+    @property
+    def heard(self) -> tuple[datetime | None, bool]:
+        """When the desk last spoke, and whether it is silent now."""
+        return self._heard_at, self._silent
+
+    def seen(self) -> tuple[bytes, Guidance]:
+        """The preview (b"" without a camera) and the line of advice. For one thread at a time."""
+        frame = self._camera.newest()
+        if frame is None:
+            return b"", Guidance.NO_CAMERA
+        symbols = look(frame.image)
+        advice = guide(symbols, height=frame.image.shape[0])
+        if self.counter().state != "WAITING":
+            advice = Guidance.PAUSED
+        elif advice is Guidance.HOLD_IN and self._foreign():
+            advice = Guidance.NOT_OURS
+        return preview(frame.image, symbols), advice
+
+    def _foreign(self) -> bool:
+        return self._foreign_at is not None and self._clock.now() - self._foreign_at < _FOREIGN_FOR
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _change_camera(self, name: str) -> None:
+        source = self._open_camera(name)
+        self._camera.stop()
+        self._source, self.camera_name = source, name
+        self._camera, self._reader, self._seq = Latest(source), Reader(), 0
+        self._camera.start()
+
+    def _register(self, client: ProvinceClient) -> Mapping[str, Any]:
+        try:
+            found = client.register()
+        except Unavailable:
+            self._silent = True
+            raise
+        self._heard()
+        return found
+
+    def _person(self, id_number: str | None, card: str | None, *, needed: bool, now: datetime) -> CitizenId | None:
+        if card is not None:
+            if card not in self.cards:
+                raise Refusal(Reason.ID_NUMBER_MALFORMED, detail="no such card in the reader")
+            return self.cards[card].person
+        if id_number:
+            return CitizenId.parse(id_number, today=shanghai_date(now))
+        if needed:
+            raise Refusal(Reason.HOLDER_MATCH_MISSING, detail="no card, no number")
+        return None
+
+    def _put(self, counter: Counter) -> None:
+        """Under the lock."""
+        self._counter = counter
+        self._changed.notify_all()
+
+    def _wipe(self) -> None:
+        """Under the lock."""
+        self._let_go(self._counter)
+        self._sighting = self._bad = self._foreign_at = None
+        self._covered = False
+        self._put(self._counter.cleared())
+
+    def _let_go(self, counter: Counter) -> None:
+        if counter.view is not None:
+            self._to_forget.append((self._chosen.window.client, counter.view.request_id, _TRIES))
+
+
+def say(reason: Reason, facts: Mapping[str, str | int] | None = None) -> Said:
+    """A reason in the words of the counter."""
+    known = dict(facts or {})
+    return Said(
+        reason=reason,
+        sentence_zh=sentences(reason, Lang.ZH_CN, Audience.COUNTER, **known),
+        sentence_en=sentences(reason, Lang.EN, Audience.COUNTER, **known),
+        next_zh=next_step(reason, Lang.ZH_CN, Audience.COUNTER, **known),
+        next_en=next_step(reason, Lang.EN, Audience.COUNTER, **known),
+        clause=row(reason).clause,
+    )
+
+
+def _case_number(text: str) -> str:
+    case = text.strip()
+    if not 1 <= len(case) <= 64 or not case.isprintable():
+        raise Refusal(Reason.BODY_INVALID, detail="case_number")
+    return case
+
+
+def _ticked(matter: Mapping[str, Any], ticked: Sequence[str]) -> tuple[str, ...]:
+    """The preconditions, all of them; the desk would refuse later what is missing now."""
+    for each in matter["preconditions"]:
+        if each["slug"] not in ticked:
+            raise Refusal(
+                Reason.PRECONDITION_MISSING, detail=each["slug"], what=each["text_zh"], what_en=each["text_en"]
+            )
+    return tuple(each["slug"] for each in matter["preconditions"])

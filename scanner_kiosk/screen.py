@@ -1,0 +1,285 @@
+"""The page of the counter, served by the kiosk to the browser on the same machine.
+
+Localhost is no fence: every page that the officer opens in the same browser can send requests here, and a name that
+resolves to 127.0.0.1 can even read the answers. So, for each request:
+
+1. `Host` is this machine by one of three names, and the port is ours (DNS rebinding);
+2. what changes something comes from our own page (`Origin`, where the browser sends one it must be ours);
+3. all but the page itself and its assets carries `Counter-Token`: made anew at every start, handed out in the page, not
+   readable by any other page;
+4. bodies are small, pictures are judged before their pixels are touched (`picture`), and one at a time;
+5. answers are never stored, framed or sniffed, and no script runs that is not ours.
+
+Routes that need no token say so in `_OPEN`; a new route needs one by default.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from threading import Lock
+from typing import Any, Final
+
+from flask import Blueprint, Flask, Response, render_template, request, send_from_directory
+from werkzeug.exceptions import HTTPException, NotFound
+
+from consent.b64 import new_id
+from consent.clock import Clock
+from consent.errors import Reason, Refusal, Unavailable
+from consent.seal import strict_json
+from consent.sentences import Audience, Lang
+from consent.telling import PROBLEM_TYPE, Log, failure_of_status, problem_of
+from scanner_kiosk.counter import Guidance
+from scanner_kiosk.face import choices_of, state_of
+from scanner_kiosk.kiosk import Kiosk
+from scanner_kiosk.picture import POSTED_BYTES
+from scanner_kiosk.settings import Settings
+
+PAGE_HEADER: Final = "Counter-Token"
+_MOST_BODY: Final = 8_192  # bytes of JSON
+_OPEN: Final = frozenset({"counter.page", "counter.asset"})
+_ASSETS: Final = frozenset({"counter.css", "counter.js", "words.zh-CN.json", "words.en.json", "icon.svg"})
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": _POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+# What the officer may choose in the browser. Files and folders of this machine are the settings' to choose.
+_CAMERAS: Final = ("posted:", "webcam:", "sim:http://127.0.0.1:", "sim:http://localhost:")
+
+
+@cache
+def words(lang: str) -> Mapping[str, str]:
+    """All texts of the page in one language, by key."""
+    text = files("scanner_kiosk").joinpath(f"static/words.{Lang(lang)}.json").read_text(encoding="utf-8")
+    found: Mapping[str, str] = json.loads(text)
+    return found
+
+
+def create_screen(kiosk: Kiosk, settings: Settings, *, clock: Clock, log: Log) -> Flask:
+    """The WSGI application of one kiosk's page."""
+    app = Flask("scanner_kiosk", static_folder=None, template_folder="templates")
+    app.config["MAX_CONTENT_LENGTH"] = POSTED_BYTES
+    app.extensions["kiosk"] = kiosk
+    fence = Fence(token=secrets.token_urlsafe(24), port=settings.port)
+    app.before_request(fence.judge)
+    app.after_request(lambda answer: _leave(answer, clock))
+    app.register_error_handler(Refusal, lambda failure: _tell(failure, log))
+    app.register_error_handler(Unavailable, lambda failure: _tell(failure, log))
+    app.register_error_handler(HTTPException, lambda error: _tell(failure_of_status(error.code or 500), log))
+    app.register_error_handler(Exception, lambda fault: _tell_fault(fault, log))
+    app.register_blueprint(_door(Screen(kiosk=kiosk, settings=settings, token=fence.token)))
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Points 1 to 3. `token` is of this start."""
+
+    token: str
+    port: int
+
+    def judge(self) -> None:
+        """Let the request in, or raise Refusal FORBIDDEN or SESSION_EXPIRED."""
+        hosts = {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}
+        if request.headers.get("Host") not in hosts:  # (1)
+            raise Refusal(Reason.FORBIDDEN, detail="Host")
+        origin = request.headers.get("Origin")
+        changes = request.method not in ("GET", "HEAD", "OPTIONS")
+        if origin != f"http://{request.headers['Host']}" and (changes or origin is not None):  # (2)
+            raise Refusal(Reason.FORBIDDEN, detail="Origin")
+        given = request.headers.get(PAGE_HEADER, "").encode()
+        if request.endpoint not in _OPEN and not hmac.compare_digest(given, self.token.encode()):  # (3)
+            raise Refusal(Reason.SESSION_EXPIRED, detail=PAGE_HEADER)
+
+
+class Screen:
+    """The routes' work. Keeps the last preview, so that many polls cost one look."""
+
+    def __init__(self, *, kiosk: Kiosk, settings: Settings, token: str) -> None:
+        self.kiosk, self.settings, self._token = kiosk, settings, token
+        self._looking = Lock()
+        self._posting = Lock()
+        self._seen: tuple[bytes, Guidance] = (b"", Guidance.NO_CAMERA)
+
+    def page(self) -> Response:
+        """The page, in the language of `?lang=`, else of the settings."""
+        asked = request.args.get("lang", self.settings.lang)
+        lang = Lang(asked) if asked in tuple(Lang) else Lang(self.settings.lang)
+        text = render_template(
+            "counter/page.html",
+            lang=lang.value,
+            other=next(each.value for each in Lang if each is not lang),
+            words=words(lang),
+            token=self._token,
+            sandbox=self.settings.sandbox,
+        )
+        return Response(text, content_type="text/html; charset=utf-8")
+
+    def asset(self, name: str) -> Response:
+        """Style, script, dictionaries."""
+        if name not in _ASSETS:
+            raise NotFound
+        return send_from_directory("static", name)
+
+    def state(self) -> Response:
+        """The counter now; 304 where the page knows it already."""
+        picture, guidance = self._seen
+        body = json.dumps(state_of(self.kiosk, guidance=guidance, has_picture=bool(picture)), ensure_ascii=False)
+        answer = Response(body, content_type="application/json")
+        answer.set_etag(sha256(body.encode()).hexdigest()[:32])
+        answer.make_conditional(request)  # changes the answer that it is given
+        return answer
+
+    def choices(self) -> Response:
+        """Windows, matters, cards."""
+        return self._choices()
+
+    def preview(self) -> Response:
+        """The newest frame for people, without any code in it; 204 without a camera."""
+        if self._looking.acquire(blocking=False):
+            try:
+                self._seen = self.kiosk.seen()
+            finally:
+                self._looking.release()
+        picture = self._seen[0]
+        return Response(picture, content_type="image/jpeg") if picture else Response(status=204)
+
+    def frames(self) -> Response:
+        """A picture from the browser's camera."""
+        if request.mimetype not in ("image/jpeg", "image/png"):
+            raise Refusal(Reason.MEDIA_TYPE, detail="image/jpeg or image/png")
+        if not self._posting.acquire(blocking=False):
+            raise Refusal(Reason.TOO_MANY, detail="one picture at a time", n=1)
+        try:
+            self.kiosk.post_frame(request.get_data(cache=False))
+        finally:
+            self._posting.release()
+        return Response(status=204)
+
+    def choose(self) -> Response:
+        """A window, a matter with its type, a camera."""
+        found = _members("province", "window", "matter", "type", "camera")
+        camera = found.get("camera")
+        if camera is not None and not self._may_choose(camera):
+            raise Refusal(Reason.FORBIDDEN, detail="camera")
+        try:
+            self.kiosk.choose(
+                province=found.get("province"),
+                window=found.get("window"),
+                matter=found.get("matter"),
+                type_=found.get("type"),
+                camera=camera,
+            )
+        except ValueError as problem:
+            raise Refusal(Reason.BODY_INVALID, detail=str(problem)) from problem
+        return self._choices()
+
+    def _choices(self) -> Response:
+        return _json({**choices_of(self.kiosk), "camera": self.settings.camera})
+
+    def _may_choose(self, camera: str) -> bool:
+        own = camera in ("posted:", self.settings.camera)
+        return own or (self.settings.sandbox and camera.startswith(_CAMERAS))
+
+    def start(self) -> Response:
+        """The case is ready."""
+        found = _members("case_number", "id_number", "card", lists=("preconditions",))
+        card = found.get("card") if self.settings.sandbox else None
+        self.kiosk.start(
+            case_number=found.get("case_number") or "",
+            id_number=found.get("id_number"),
+            card=card,
+            preconditions=found.get("preconditions") or (),
+        )
+        return self.state()
+
+    def key(self, name: str) -> Response:
+        """A key without anything to say: clear, keep, again, retry, cover, uncover."""
+        keys: dict[str, Callable[[], None]] = {
+            "clear": self.kiosk.clear,
+            "keep": self.kiosk.keep,
+            "again": self.kiosk.again,
+            "retry": self.kiosk.retry,
+            "cover": lambda: self.kiosk.cover(True),
+            "uncover": lambda: self.kiosk.cover(False),
+        }
+        if name not in keys:
+            raise NotFound
+        press = keys[name]
+        press()
+        return self.state()
+
+
+def _door(screen: Screen) -> Blueprint:
+    door = Blueprint("counter", __name__, url_prefix="/counter")
+    door.add_url_rule("/", "page", screen.page)
+    door.add_url_rule("/static/<name>", "asset", screen.asset)
+    door.add_url_rule("/state", "state", screen.state)
+    door.add_url_rule("/choices", "choices", screen.choices)
+    door.add_url_rule("/preview.jpg", "preview", screen.preview)
+    door.add_url_rule("/frames", "frames", screen.frames, methods=["POST"])
+    door.add_url_rule("/choose", "choose", screen.choose, methods=["POST"])
+    door.add_url_rule("/start", "start", screen.start, methods=["POST"])
+    door.add_url_rule("/<name>", "key", screen.key, methods=["POST"])
+    return door
+
+
+def _members(*texts: str, lists: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The JSON object of the body: these texts, each of which may be missing or null, and these lists of texts."""
+    if request.mimetype != "application/json":
+        raise Refusal(Reason.MEDIA_TYPE, detail="application/json")
+    raw = request.get_data(cache=False)
+    if len(raw) > _MOST_BODY:
+        raise Refusal(Reason.TOO_LARGE, detail="body")
+    try:
+        found = strict_json(raw, depth=2, members=32)
+    except Refusal as problem:
+        raise Refusal(Reason.BODY_MALFORMED, detail=problem.detail) from problem
+    if not isinstance(found, dict):
+        raise Refusal(Reason.BODY_MALFORMED, detail="not a JSON object")
+    for name, value in found.items():
+        listed = name in lists and isinstance(value, list) and all(isinstance(each, str) for each in value)
+        if not listed and not (name in texts and (value is None or isinstance(value, str))):
+            raise Refusal(Reason.BODY_INVALID, detail="members")
+    return found
+
+
+def _json(found: Mapping[str, Any]) -> Response:
+    return Response(json.dumps(found, ensure_ascii=False), content_type="application/json")
+
+
+def _leave(answer: Response, clock: Clock) -> Response:
+    for name, value in _HEADERS.items():
+        answer.headers[name] = value
+    # The page counts down from this; its own clock may be wrong, and the demo's time is shifted.
+    answer.headers["Server-Time"] = clock.now().isoformat(timespec="milliseconds")
+    return answer
+
+
+def _tell(failure: Refusal | Unavailable, log: Log) -> Response:
+    route = request.url_rule.rule if request.url_rule else None
+    log.info("no", route=route, code=failure.reason, why=failure.detail)
+    told = problem_of(failure, audience=Audience.COUNTER, request_id=new_id())
+    body = json.dumps(told.body, ensure_ascii=False)
+    return Response(body, told.status, dict(told.headers), content_type=PROBLEM_TYPE)
+
+
+def _tell_fault(fault: Exception, log: Log) -> Response:
+    log.error("fault", exc_info=fault, route=request.url_rule.rule if request.url_rule else None)
+    return _tell(Unavailable(Reason.INTERNAL), log)
