@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def exchange_app() -> Flask:
     return create_exchange_app(settings, _mailboxes(settings), clock=clock, log=log)
 
 
-def _province_app(doors: Sequence[str]) -> Flask:
+def _province_app(doors: Collection[str]) -> Flask:
     settings, clock = read_settings(os.environ), SystemClock()
     log = new_log("verifier", clock, level=settings.log_level)
     capture_libraries(log)
@@ -90,6 +90,8 @@ def _province_app(doors: Sequence[str]) -> Flask:
 
 
 def _serve_province(settings: Settings, asked: argparse.Namespace) -> None:
+    if asked.only != "counters":
+        _need_names(settings)
     load = {None: province_app, "counters": counters_app, "mailbox": mailbox_app}[asked.only]
     _province(
         settings, SystemClock()
@@ -98,12 +100,14 @@ def _serve_province(settings: Settings, asked: argparse.Namespace) -> None:
 
 
 def _serve_exchange(settings: Settings, asked: argparse.Namespace) -> None:
+    _need_names(settings)
     for mailbox in _mailboxes(settings).values():
         mailbox.close()
     serve("verifier.__main__:exchange_app", exchange_app, settings, peers=True)
 
 
 def _work(settings: Settings, asked: argparse.Namespace) -> None:
+    _need_names(settings)
     clock, stop = SystemClock(), threading.Event()
     log = new_log("work", clock, level=settings.log_level)
     capture_libraries(log)
@@ -142,7 +146,11 @@ def _list(settings: Settings, asked: argparse.Namespace) -> None:
 
 
 def _openapi(settings: Settings, asked: argparse.Namespace) -> None:
-    app = exchange_app() if asked.whose == "exchange" else province_app()
+    clock = SystemClock()
+    if asked.whose == "exchange":
+        app = create_exchange_app(settings, {}, clock=clock)
+    else:
+        app = create_province_app(settings, _province(settings, clock), clock=clock)
     with app.test_client() as client:
         print(json.dumps(client.get("/openapi.json").get_json(), ensure_ascii=False, indent=2))
 
@@ -158,6 +166,12 @@ def _province(settings: Settings, clock: SystemClock) -> Province:
 def _mailboxes(settings: Settings) -> Mapping[str, HttpTransport]:
     named = _named(settings)
     return {code: HttpTransport.to_province(url, code, **named) for code, url in pairs(settings.peers).items()}
+
+
+def _need_names(settings: Settings) -> None:
+    """Peers know each other by certificate. Only a sandbox may do without."""
+    if not settings.sandbox and not settings.tls:
+        raise ValueError("live peers speak mTLS: set HUZHENG_VERIFIER_TLS_CERTIFICATE, _KEY and _CA")
 
 
 def _named(settings: Settings) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Consents: the citizen's province. One showing goes to one counter; an approval becomes a consent token.
 
 `claim`, from a desk's letter (all judged at the instant at which the desk sealed its request, which may be a minute ago):
- 1. request      sealed by the desk that sent the letter, allowed by its own province's scope, catalogue and fields
+ 1. request      sealed by the desk that sent the letter, allowed by its own province's scope, catalogue and fields; one
+                 that has claimed already gets its answer again
  2. code         the very code that the request names, ours, genuine, alive
  3. showing      in the hand-over store, its login assertion opened again; slice current or the one before
  4. holder       the person at the counter is the person of the phone; a mismatch refuses before anything is claimed
@@ -32,16 +33,18 @@ from sqlalchemy import Connection
 from consent.answer import open_answer
 from consent.approval import Approval, Decision, open_approval
 from consent.b64 import digest_of
-from consent.clock import rfc3339
+from consent.clock import rfc3339, shanghai_date
 from consent.code import fresh, open_code
 from consent.errors import UNAVAILABLE, Outcome, Reason, Refusal, Unavailable, outcome_of
 from consent.failpoint import reach
+from consent.grant import CONSENT, Consent, Grant, open_consent, seal_consent
 from consent.grant import LIFE as CONSENT_LIFE
-from consent.grant import Grant, open_consent, seal_consent
 from consent.ledger import Act
-from consent.provinces import province
+from consent.people import CitizenId
+from consent.provinces import province, provinces
 from consent.receipt import Position, seal_receipt
 from consent.request import Aside, Request, open_aside, open_request
+from consent.seal import SKEW, unverified_issue
 from consent.showing import Holder, judge_slice, open_holder, read_slice
 from consent.states import CLAIM
 from consent.stores import handover
@@ -79,6 +82,8 @@ class Consents:
 
     def _claim(self, request: Request, content: Mapping[str, Any], *, now: datetime) -> None:
         may = self.office.judge(request)
+        if self._answered(request, now=now):
+            return
         showing_id, number = self._showing_of(request, content["code"], now=now)  # 2
         with reading(self.office.handover) as conn:
             showing = handover.find(conn, showing_id)
@@ -88,11 +93,12 @@ class Consents:
         holder = self._holder(showing)  # 3
         judge_slice(number, opened_at=showing.opened_at, now=request.sealed.issued_at)
         aside = open_aside(content["aside"], self.office.envelope_key, request)
-        if self._resend(showing_id, request, now=now):
-            return
+        with reading(self.office.inner) as conn:
+            if inner.find_claim(conn, showing_id) is not None:
+                raise Refusal(Reason.CODE_ALREADY_USED, detail="claimed by another request")
         if showing.state in _GONE:
             raise Refusal(_GONE[showing.state], detail=showing.state)
-        self._match(holder, aside)  # 4
+        self._match(holder, aside, now=now)  # 4
         self._store_claim(showing, request, may, aside, now=now)  # 5
 
     def _showing_of(self, request: Request, code_text: str, *, now: datetime) -> tuple[str, int]:
@@ -110,24 +116,23 @@ class Consents:
         # The row is the outer network's; the login assertion in it is not. It was alive when the showing was opened.
         return open_holder(showing.holder_jwt, self.office.ring, province=self.office.province, now=showing.opened_at)
 
-    def _match(self, holder: Holder, aside: Aside) -> None:
-        person = holder.person(self.office.envelope_key)
-        if aside.id_number is not None and not secrets.compare_digest(
-            aside.id_number.encode(), person.id_number.encode()
-        ):
+    def _match(self, holder: Holder, aside: Aside, *, now: datetime) -> None:
+        if aside.id_number is None:
+            return  # a matter without holder match; step 1 has judged whether this is one
+        number = holder.person(self.office.envelope_key).id_number
+        own = CitizenId.parse(number, today=shanghai_date(now)).compare_key
+        if not secrets.compare_digest(aside.id_number.encode(), own.encode()):
             raise Refusal(Reason.HOLDER_MISMATCH, detail="another person at the counter")
 
-    def _resend(self, showing_id: str, request: Request, *, now: datetime) -> bool:
-        """Whether the showing is claimed: by this request (its answer goes out again), or else Refusal."""
+    def _answered(self, request: Request, *, now: datetime) -> bool:
+        """Whether this very request has claimed before; its answer, if there is one by now, goes out again."""
         with reading(self.office.inner) as conn:
-            claim = inner.find_claim(conn, showing_id)
+            claim = inner.claim_of_request(conn, request.digest)
         if claim is None:
             return False
-        if claim.request_digest != request.digest:
-            raise Refusal(Reason.CODE_ALREADY_USED, detail="claimed by another request")
         if claim.reply is not None:
             reply = letter_from(claim.reply.encode())
-            attempt(self.office.inner, lambda conn: inner.post(conn, reply, now=now))
+            attempt(self.office.inner, lambda conn: inner.post(conn, reply, ref=request.digest, now=now))
             self.office.wake_worker()
         return True
 
@@ -164,7 +169,7 @@ class Consents:
         if attempt(self.office.inner, c1):
             reach("C1.after_commit")
             self.office.wake_worker()
-        elif not self._resend(showing.showing_id, request, now=now):
+        elif not self._answered(request, now=now):
             raise Refusal(Reason.CODE_ALREADY_USED, detail="claimed in the same moment")
 
     def _refuse(self, request: Request, reason: Reason, *, now: datetime) -> None:
@@ -172,8 +177,8 @@ class Consents:
         reply = self._reply(request, reason, now=now)
 
         def tell(conn: Connection) -> None:
-            append(conn, inner.ledger, Act.REFUSED, {"request": request.digest, "reason": reason}, now=now)
-            inner.post(conn, reply, now=now, once_key=f"refuse:{request.digest}")
+            if inner.post(conn, reply, ref=request.digest, now=now, once_key=f"refuse:{request.digest}"):
+                append(conn, inner.ledger, Act.REFUSED, {"request": request.digest, "reason": reason}, now=now)
 
         attempt(self.office.inner, tell)
         self.office.wake_worker()
@@ -186,8 +191,11 @@ class Consents:
             claim = inner.find_claim(conn, showing_id)
         if showing is None or claim is None:
             raise Refusal(Reason.SHOWING_UNKNOWN, detail="an answer without a question")
-        if claim.state != "ASKED":
+        if claim.state not in CLAIM.sources("consent"):
             return  # answered before; the stored answer stands
+        if claim.answer_by < now:
+            # `expire` will say so. A token sealed now would outlive the end that it is believed to have.
+            raise Refusal(Reason.TIMED_OUT, detail="the answer came after its time")
         holder, request = self._holder(showing), self._request(claim)
         approval = open_approval(  # 1
             approval_text,
@@ -218,13 +226,17 @@ class Consents:
         if approval.certificate is not None:
             province(approval.certificate.partition(".")[0])
             return approval.certificate
-        found = json.loads(showing.holdings or '{"certificates": [], "undigitised": false, "silent": ["all"]}')
-        if [each for each in found["certificates"] if each["type"] == request.ask.type]:
+        # From our own store: the copy in the hand-over store is for the phone to read, and is not believed.
+        with reading(self.office.inner) as conn:
+            said = inner.lookups_for(conn, showing.showing_id)
+        answers = {library: json.loads(found) for library, _, found in said if found is not None}
+        if [each for found in answers.values() for each in found["certificates"] if each["type"] == request.ask.type]:
             raise Refusal(Reason.AMBIGUOUS, detail="certificates, but none picked")
-        if found["silent"]:
+        if silent := [code for code in provinces() if code not in answers]:
             # One silent library is enough: it may be the one that has the certificate.
-            raise Unavailable(Reason.LIBRARY_UNREACHABLE, what=found["silent"][0])
-        raise Refusal(Reason.NOT_DIGITISED if found["undigitised"] else Reason.NOT_FOUND)
+            raise Unavailable(Reason.LIBRARY_UNREACHABLE, what=silent[0])
+        undigitised = any(found["undigitised"] for found in answers.values())
+        raise Refusal(Reason.NOT_DIGITISED if undigitised else Reason.NOT_FOUND)
 
     def _consent(
         self,
@@ -258,7 +270,7 @@ class Consents:
                 return
             entry = {"request": request.digest, "approval": approval.sealed.digest, "method": "app"}
             append(conn, inner.ledger, Act.CONSENTED, entry, now=now)
-            inner.post(conn, reply, now=now)
+            inner.post(conn, reply, ref=request.digest, now=now)
             self._settle(conn, claim.showing_id, "consent", request.digest, now=now)
             reach("C2.before_commit")
 
@@ -285,8 +297,8 @@ class Consents:
             if not self._first(conn, claim, approval, "end", reason=reason.value, reply=json.dumps(reply.to_json())):
                 return
             position = append(conn, inner.ledger, act, {"request": request.digest, "reason": reason}, now=now)
-            inner.post(conn, reply, now=now)
-            receipt = self._receipt(request, claim, None, reason, position, now=now)
+            inner.post(conn, reply, ref=request.digest, now=now)
+            receipt = self._receipt(request, None, reason, position, now=now)
             self._settle(conn, claim.showing_id, event, request.digest, reason=reason, receipt=receipt, now=now)
 
         attempt(self.office.inner, end)
@@ -330,19 +342,15 @@ class Consents:
             "answer": self.office.answer(consent.library, consent.sealed.digest, Reason.WITHDRAWN, now=now),
         }
         letter = self.office.letter(consent.library, Topic.WITHDRAW, content, request_id=request.id, ask=request.ask)
-        attempt(
-            self.office.inner,
-            lambda conn: inner.post(conn, letter, now=now, once_key=f"withdraw:{consent.sealed.digest}"),
-        )
+        digest, once = consent.sealed.digest, f"withdraw:{consent.sealed.digest}"
+        attempt(self.office.inner, lambda conn: inner.post(conn, letter, ref=digest, now=now, once_key=once))
         self.office.wake_worker()
 
     def withdrawn(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """What the library says to a withdrawal: done, or too late."""
-        with reading(self.office.inner) as conn:
-            claim = inner.claim_by_request_id(conn, letter.request_id)
-        if claim is None or claim.consent is None:
-            raise Refusal(Reason.CONSENT_UNKNOWN, detail="no such consent")
-        request = self._request(claim)
+        claim, request, consent = self._consented(letter.request_id, content["consent"])
+        if consent.library != letter.sender:
+            raise Refusal(Reason.CONSENT_MISMATCH, detail="another library's consent")
         answer = open_answer(
             content["answer"],
             self.office.ring,
@@ -351,11 +359,24 @@ class Consents:
             question=content["consent"],
             now=now,
         )
-        consent = open_consent(claim.consent, self.office.ring, request=request, now=claim.claimed_at)
-        if consent.sealed.digest != content["consent"] or consent.library != letter.sender:
-            raise Refusal(Reason.CONSENT_MISMATCH, detail="another consent")
         if answer.reason is Reason.WITHDRAWN:
             self._end(claim, request, Act.WITHDRAWN, "withdrawn", Reason.WITHDRAWN, now=now)
+        else:
+            # A copy is out. However this ends, it does not end as withdrawn.
+            late = Reason.WITHDRAWAL_TOO_LATE.value
+            attempt(self.office.inner, lambda conn: inner.note_claim(conn, claim.showing_id, reason=late))
+
+    def _consented(self, request_id: str, digest: str) -> tuple[ClaimRow, Request, Consent]:
+        """The claim whose consent has this digest; Refusal(CONSENT_UNKNOWN)."""
+        with reading(self.office.inner) as conn:
+            claims = inner.claims_under(conn, request_id)
+        for claim in claims:
+            request = self._request(claim)
+            if claim.consent is not None:
+                consent = self._kept_consent(claim.consent, request)
+                if consent.sealed.digest == digest:
+                    return claim, request, consent
+        raise Refusal(Reason.CONSENT_UNKNOWN, detail="no such consent")
 
     def outcome(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """How the visit ended at the desk: the citizen gets a receipt, and the phone its last page."""
@@ -363,6 +384,8 @@ class Consents:
             claim = inner.claim_of_request(conn, content["request"])
         if claim is None or claim.desk != letter.sender:
             raise Refusal(Reason.REQUEST_UNKNOWN, detail="not asked by this desk")
+        if claim.consent is None:
+            raise Refusal(Reason.STATE_FORBIDS, detail="nothing can have been fetched without a consent")
         request = self._request(claim)
         answer = open_answer(
             content["answer"],
@@ -378,19 +401,17 @@ class Consents:
             self._end(claim, request, Act.WITHDRAWN, "withdrawn", answer.reason, now=now)
         elif answer.reason in UNAVAILABLE:
             # The library was silent. The consent lives on, and the counter may ask again.
-            self._pause(claim, answer.reason, now=now)
+            self._pause(claim, request, answer.reason, now=now)
         elif answer.outcome is Outcome.UNDETERMINED:
             self._end(claim, request, Act.UNDETERMINED, "undetermine", answer.reason, now=now)
         else:
             self._end(claim, request, Act.REFUSED, "refuse", answer.reason, now=now)
 
-    def _pause(self, claim: ClaimRow, reason: Reason, *, now: datetime) -> None:
-        attempt(
-            self.office.inner,
-            lambda conn: self._settle(
-                conn, claim.showing_id, "undetermine", claim.request_digest, reason=reason, now=now
-            ),
-        )
+    def _pause(self, claim: ClaimRow, request: Request, reason: Reason, *, now: datetime) -> None:
+        def pause(conn: Connection) -> None:
+            self._settle(conn, claim.showing_id, "undetermine", request.digest, reason=reason, now=now)
+
+        attempt(self.office.inner, pause)
         self.office.wake_worker()
 
     def overtaken(self, showing_id: str, request_digest: str, *, now: datetime) -> None:
@@ -413,7 +434,7 @@ class Consents:
             ):
                 return
             position = append(conn, inner.ledger, act, {"request": request.digest, "reason": reason}, now=now)
-            receipt = self._receipt(request, claim, claim.consent, reason, position, now=now)
+            receipt = self._receipt(request, claim.consent, reason, position, now=now)
             self._settle(
                 conn,
                 claim.showing_id,
@@ -432,7 +453,9 @@ class Consents:
         """End claims that nobody answered, and withdrawals whose token has died; returns how many."""
         with reading(self.office.inner) as conn:
             silent = inner.overdue_claims(conn, state="ASKED", before=now, limit=limit)
-            stale = inner.overdue_claims(conn, state="CONSENTED", before=now - CONSENT_LIFE, limit=limit)
+            # Every token was sealed before `answer_by`; a library's clock may be a little behind ours.
+            dead = now - CONSENT_LIFE - SKEW
+            stale = inner.overdue_claims(conn, state="CONSENTED", before=dead, limit=limit)
         for claim in silent:
             self._close(claim, self._request(claim), Act.TIMED_OUT, Reason.TIMED_OUT, None, now=now)
         for claim in stale:
@@ -444,13 +467,20 @@ class Consents:
         with reading(self.office.handover) as conn:
             showing = handover.find(conn, claim.showing_id)
         request = self._request(claim)
-        if showing is not None and showing.state == "WITHDRAWING":
+        too_late = claim.reason == Reason.WITHDRAWAL_TOO_LATE
+        if showing is not None and showing.state == "WITHDRAWING" and not too_late:
             self._end(claim, request, Act.WITHDRAWN, "withdrawn", Reason.WITHDRAWN, now=now)
         else:
             self._end(claim, request, Act.UNDETERMINED, "undetermine", Reason.DEADLINE, now=now)
 
     def _request(self, claim: ClaimRow) -> Request:
-        return open_request(claim.request, self.office.ring, holder_province=self.office.province, now=claim.claimed_at)
+        return open_request(
+            claim.request, self.office.archive, holder_province=self.office.province, now=claim.claimed_at
+        )
+
+    def _kept_consent(self, text: str, request: Request) -> Consent:
+        # Our own token as we keep it; it may have expired since.
+        return open_consent(text, self.office.archive, request=request, now=unverified_issue(CONSENT, text))
 
     def _reply(self, request: Request, reason: Reason, *, now: datetime) -> Letter:
         answer = self.office.answer(request.desk, request.digest, reason, now=now)
@@ -460,23 +490,18 @@ class Consents:
     def _receipt(
         self,
         request: Request,
-        claim: ClaimRow,
         consent: str | None,
         reason: Reason | None,
         position: Position,
         *,
         now: datetime,
     ) -> str:
-        consent_digest = None
-        if consent is not None:
-            opened = open_consent(consent, self.office.ring, request=request, now=claim.claimed_at)
-            consent_digest = opened.sealed.digest
         return seal_receipt(
             self.office.answer_key,
             side="citizen",
             ask=request.ask,
             request_digest=request.digest,
-            consent_digest=consent_digest,
+            consent_digest=None if consent is None else self._kept_consent(consent, request).sealed.digest,
             copy_digest=None,
             reason=reason,
             ledger=position,
@@ -495,7 +520,7 @@ class Consents:
         receipt: str | None = None,
         given: Request | None = None,
     ) -> None:
-        """Put the showing's next state, and the phone's last page where this is the end, into the outbox."""
+        """Put the showing's next state into the outbox; with a receipt it is the end, and the phone's last page."""
         result = None
         if receipt is not None:
             passed = reason is None and given is not None
@@ -507,7 +532,8 @@ class Consents:
                 "ended_at": rfc3339(now),
             }
         body = {"event": event, "reason": reason, "result": result}
-        inner.hand_over(conn, "settle", showing_id, body, now=now, once_key=f"settle:{event}:{request_digest}")
+        kind = "pause" if event == "undetermine" and result is None else event
+        inner.hand_over(conn, "settle", showing_id, body, now=now, once_key=f"settle:{kind}:{request_digest}")
         self.office.wake(showing_topic(showing_id))
 
 

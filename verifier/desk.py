@@ -15,6 +15,8 @@ Then answers arrive, each judged against the stored request:
 The same window with the same request id and the same bytes is a retry: it gets the stored visit after a fresh look at
 window, unit and scope. The same id with other bytes is refused. A retry after "the library does not answer" asks that
 library again under the same consent, as long as the consent lives.
+
+The key that opens a copy is thrown away when the counter clears, when a visit is refused, and after a while anyway.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from consent.annotated_copy import CopyBody, open_copy
+from consent.annotated_copy import COPY, CopyBody, open_copy
 from consent.answer import open_answer
 from consent.b64 import digest_of
 from consent.clock import shanghai_date
@@ -36,12 +38,12 @@ from consent.code import fresh, open_code
 from consent.envelope import envelope_key, new_envelope_key
 from consent.errors import Outcome, Reason, Refusal, outcome_of, seen_at_counter
 from consent.failpoint import reach
-from consent.grant import Consent, open_consent
+from consent.grant import CONSENT, Consent, open_consent
 from consent.ledger import Act
 from consent.people import CitizenId
 from consent.receipt import seal_receipt
 from consent.request import NO_OFFICER, REQUEST, Aside, Ask, Request, open_request, seal_request
-from consent.seal import strict_json
+from consent.seal import strict_json, unverified_issue
 from consent.shapes import ID128, Members, Text
 from consent.states import VISIT
 from consent.stores.base import attempt, reading
@@ -57,6 +59,7 @@ from verifier.stores.ledger import append
 
 ANSWER_WITHIN: Final = timedelta(minutes=2)  # how long a citizen has to answer
 GRACE: Final = timedelta(seconds=30)  # how long the desk waits for the other province after that
+FORGET_AFTER: Final = timedelta(minutes=15)  # after that; by then no consent lives, and nobody stands at the counter
 _MATCH: Final = Members({"id": Text(18, 15)})
 
 
@@ -207,7 +210,7 @@ class Desk:
             if not inner.add_visit(conn, row):
                 return False
             append(conn, inner.ledger, Act.ASKED, _entry(request), now=now)
-            inner.post(conn, letter, now=now)
+            inner.post(conn, letter, ref=request.digest, now=now)
             reach("D1.before_commit")
             return True
 
@@ -215,16 +218,14 @@ class Desk:
             reach("D1.after_commit")
             self.office.wake_worker()
         # Whoever lost the race for this request id is judged like any retry.
-        again = self._again(row.window, presentation, now=now)
-        if again is None:
-            raise Refusal(Reason.REQUEST_UNKNOWN, detail="cleared in the same moment")
-        return again
+        return self._retried(self._row(row.window, row.request_id), presentation, now=now)
 
     def _again(self, window: str, presentation: Presentation, *, now: datetime) -> Visit | None:
         with reading(self.office.inner) as conn:
             row = inner.find_visit(conn, window, presentation.request_id)
-        if row is None:
-            return None
+        return None if row is None else self._retried(row, presentation, now=now)
+
+    def _retried(self, row: VisitRow, presentation: Presentation, *, now: datetime) -> Visit:
         if row.body_digest != presentation.digest:
             raise Refusal(Reason.REQUEST_ID_REUSED, detail="the same id for other bytes")
         request = self._request(row)
@@ -235,14 +236,16 @@ class Desk:
 
     def _ask_library_again(self, row: VisitRow, request: Request, *, now: datetime) -> Visit:
         try:
-            consent = open_consent(row.consent or "", self.office.ring, request=request, now=now)
+            alive = open_request(row.request, self.office.ring, holder_province=row.holder_province, now=now)
+            consent = open_consent(row.consent or "", self.office.ring, request=alive, now=now)
         except Refusal:
-            return self._view(row, request)  # the consent is over; the visit ends as it stands
+            return self._view(row, request)  # request or consent is over; the visit ends as it stands
         letter = self._fetch(request, consent)
 
         def again(conn: Connection) -> None:
-            if inner.move_visit(conn, row.request_digest, VISIT, "retry", reason=None, facts="{}"):
-                inner.post(conn, letter, now=now)
+            columns = {"reason": None, "facts": "{}", "receipt": None, "answer_by": now}
+            if inner.move_visit(conn, row.request_digest, VISIT, "retry", **columns):
+                inner.post(conn, letter, ref=row.request_digest, now=now)
 
         attempt(self.office.inner, again)
         self.office.wake_worker()
@@ -250,26 +253,31 @@ class Desk:
 
     def visit(self, window: str, request_id: str, *, now: datetime) -> Visit:
         """The visit as it stands; Refusal(REQUEST_UNKNOWN) for another window's or nobody's."""
+        row = self._row(window, request_id)
+        return self._view(row, self._request(row))
+
+    def _row(self, window: str, request_id: str) -> VisitRow:
         with reading(self.office.inner) as conn:
             row = inner.find_visit(conn, window, request_id)
         if row is None:
             raise Refusal(Reason.REQUEST_UNKNOWN, detail="no such visit at this window")
-        return self._view(row, self._request(row))
+        return row
 
     def clear(self, window: str, request_id: str, *, now: datetime) -> None:
         """The counter has cleared its screen: forget the key, so that nobody opens the copy again."""
 
-        def forget(conn: Connection) -> None:
-            row = inner.find_visit(conn, window, request_id)
-            if row is None:
-                raise Refusal(Reason.REQUEST_UNKNOWN, detail="no such visit at this window")
-            inner.move_visit(conn, row.request_digest, VISIT, "clear", answer_secret=None)
-
-        attempt(self.office.inner, forget)
+        digest = self._row(window, request_id).request_digest
+        attempt(
+            self.office.inner, lambda conn: inner.move_visit(conn, digest, VISIT, "clear", answer_secret=None)
+        )
 
     def consent_arrived(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
-        """Step 7: what the code's province says to our request."""
-        row = self._asked(content["request"], letter.sender, now=now)
+        """Step 7: what the code's province says to our request. It says it once; what comes later changes nothing."""
+        row = self._asked(content["request"])
+        if letter.sender != row.holder_province:
+            raise Refusal(Reason.REQUEST_UNKNOWN, detail="not asked of them")
+        if row.state not in VISIT.sources("fetch"):
+            return
         request = self._request(row)
         if content["consent"] is None:
             answer = open_answer(
@@ -293,9 +301,10 @@ class Desk:
                 "fetch",
                 consent=consent.sealed.text,
                 library=consent.library,
+                answer_by=now,  # the citizen has answered; from now on the library is waited for
             )
             if moved:
-                inner.post(conn, fetch, now=now)
+                inner.post(conn, fetch, ref=request.digest, now=now)
 
         attempt(self.office.inner, forward)
         self.office.wake_worker()
@@ -303,10 +312,12 @@ class Desk:
 
     def copy_arrived(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """Step 8: what the library says. D2."""
-        row = self._asked(content["request"], None, now=now)
-        request = self._request(row)
-        if row.consent is None or letter.sender != row.library or row.answer_secret is None:
+        row = self._asked(content["request"])
+        if row.consent is None or letter.sender != row.library:
             raise Refusal(Reason.REQUEST_UNKNOWN, detail="nothing was fetched from there")
+        if row.state not in VISIT.sources("admit") or row.answer_secret is None:
+            return  # it has its answer; after "nobody answers" the counter must ask again
+        request = self._request(row)
         if content["copy"] is None:
             answer = open_answer(
                 content["answer"] or "",
@@ -318,10 +329,10 @@ class Desk:
             )
             self.end(request, answer.reason or Reason.NOT_AUTHORISED, now=now)
             return
-        consent = open_consent(row.consent, self.office.ring, request=request, now=row.asked_at)
+        consent = self._kept_consent(row.consent, request)
         copy = open_copy(content["copy"], self.office.ring, request=request, library=letter.sender, now=now)
-        may = self.office.judge(request)
         try:
+            may = self.office.judge(request)
             body = copy.body(envelope_key(row.answer_secret))
             admission = admit(copy, body, request=request, consent=consent, may=may, now=now)
         except Refusal as no:
@@ -359,7 +370,9 @@ class Desk:
         event, act = ("undetermine", Act.UNDETERMINED) if undetermined else ("refuse", Act.REFUSED)
 
         def close(conn: Connection) -> None:
-            columns = {"reason": reason.value, "facts": inner.facts_text(facts or {})}
+            columns: dict[str, Any] = {"reason": reason.value, "facts": inner.facts_text(facts or {})}
+            if not undetermined:
+                columns["answer_secret"] = None
             if inner.move_visit(conn, request.digest, VISIT, event, **columns):
                 self._conclude(conn, act, request, reason, consent, copy_digest, now=now, tell_holder=tell_holder)
 
@@ -401,31 +414,35 @@ class Desk:
                 "consent": consent.jti,
                 "receipt": receipt,
             }
-            inner.post(
-                conn,
-                office.letter(consent.library, Topic.ACKNOWLEDGE, content, request_id=request.id, ask=request.ask),
-                now=now,
+            letter = office.letter(
+                consent.library, Topic.ACKNOWLEDGE, content, request_id=request.id, ask=request.ask
             )
+            inner.post(conn, letter, ref=request.digest, now=now)
         if tell_holder:
             answer = office.answer(request.holder_province, request.digest, reason, now=now)
             content = {"request": request.digest, "answer": answer}
-            inner.post(
-                conn,
-                office.letter(request.holder_province, Topic.OUTCOME, content, request_id=request.id, ask=request.ask),
-                now=now,
+            letter = office.letter(
+                request.holder_province, Topic.OUTCOME, content, request_id=request.id, ask=request.ask
             )
+            inner.post(conn, letter, ref=request.digest, now=now)
 
-    def undeliverable(self, letter: Letter, *, reason: Reason, facts: Mapping[str, str | int], now: datetime) -> None:
-        """A letter of ours was refused for good, or stayed unanswered: the visit behind it ends with that reason."""
-        if letter.topic not in (Topic.ASK, Topic.FETCH):
-            return
-        with reading(self.office.inner) as conn:
-            row = inner.visit_by_id(conn, letter.request_id)
-        if row is not None:
-            self.end(self._request(row), reason, facts=facts, now=now, tell_holder=letter.topic is Topic.FETCH)
+    def undeliverable(
+        self, letter: Letter, *, request: str, reason: Reason, facts: Mapping[str, str | int], now: datetime
+    ) -> None:
+        """A letter of ours was refused for good, or stayed unanswered: the visit behind it ends with that reason.
+
+        `request` is the digest that the letter was posted under.
+        """
+        if letter.topic in (Topic.ASK, Topic.FETCH):
+            found = self._request(self._asked(request))
+            self.end(found, reason, facts=facts, now=now, tell_holder=letter.topic is Topic.FETCH)
 
     def expire(self, *, now: datetime, limit: int = 100) -> int:
-        """End visits that waited too long; returns how many."""
+        """End visits that waited too long, and forget the keys of old ones; returns how many visits ended."""
+        attempt(
+            self.office.inner,
+            lambda conn: inner.forget_answer_keys(conn, VISIT, answered_before=now - FORGET_AFTER),
+        )
         with reading(self.office.inner) as conn:
             rows = inner.overdue_visits(conn, states=("ASKED", "FETCHING"), before=now - GRACE, limit=limit)
         for row in rows:
@@ -461,19 +478,24 @@ class Desk:
         return self.office.letter(consent.library, Topic.FETCH, content, request_id=request.id, ask=request.ask)
 
     def _request(self, row: VisitRow) -> Request:
-        return open_request(row.request, self.office.ring, holder_province=row.holder_province, now=row.asked_at)
+        return open_request(row.request, self.office.archive, holder_province=row.holder_province, now=row.asked_at)
 
-    def _asked(self, request_digest: str, sender: str | None, *, now: datetime) -> VisitRow:
+    def _kept_consent(self, text: str, request: Request) -> Consent:
+        # Judged when it came in. The citizen may have taken minutes, and the token may be over by now.
+        return open_consent(text, self.office.archive, request=request, now=unverified_issue(CONSENT, text))
+
+    def _asked(self, request_digest: str) -> VisitRow:
         with reading(self.office.inner) as conn:
             row = inner.visit_of_request(conn, request_digest)
-        if row is None or sender not in (None, row.holder_province):
-            raise Refusal(Reason.REQUEST_UNKNOWN, detail="not asked by us, or not of them")
+        if row is None:
+            raise Refusal(Reason.REQUEST_UNKNOWN, detail="not asked by us")
         return row
 
     def _view(self, row: VisitRow, request: Request) -> Visit:
         body = None
         if row.state == "PASSED" and row.copy is not None and row.answer_secret is not None:
-            copy = open_copy(row.copy, self.office.ring, request=request, library=row.library or "", now=row.asked_at)
+            judged = unverified_issue(COPY, row.copy)
+            copy = open_copy(row.copy, self.office.archive, request=request, library=row.library or "", now=judged)
             body = copy.body(envelope_key(row.answer_secret))
         reason = None if row.reason is None else seen_at_counter(Reason(row.reason))
         ended = row.state in ("PASSED", "CLEARED", "REFUSED", "UNDETERMINED")

@@ -33,6 +33,7 @@ from verifier.stores.inner import lookups
 from verifier.stores.ledger import append
 
 PATIENCE: Final = timedelta(seconds=5)
+KEPT: Final = timedelta(minutes=30)  # as long as a showing and its visit may last, and more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +67,16 @@ class Lookups:
                     "asked_at": now,
                 }
                 if not inserted(conn, insert(lookups).values(row)):
-                    return  # asked before; the answers are on their way
+                    # Asked before, by a worker that died meanwhile: the errand is ours now, and so are its answers.
+                    conn.execute(update(lookups).where(lookups.c.errand == item.id).values(attempt=item.attempts))
+                    return
                 letter = office.letter(library, Topic.HOLDINGS, {"question": question}, request_id=new_id())
-                inner.post(conn, letter, now=now, once_key=f"holdings:{item.id}:{library}")
+                inner.post(conn, letter, ref=signed_digest(question), now=now)
             append(conn, inner.ledger, Act.LOOKED, {"under": holder.sealed.digest}, now=now)
 
         attempt(office.inner, put)
         office.wake_worker()
+        self._complete(item.id, now=now)
 
     def held(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """One library's answer."""
@@ -97,17 +101,18 @@ class Lookups:
         )
         self._note(row.errand, row.library, "ANSWERED", text, now=now)
 
-    def undeliverable(self, letter: Letter, *, now: datetime) -> None:
-        """A question that could not be delivered: that library is silent."""
+    def undeliverable(self, question: str, *, now: datetime) -> None:
+        """A question (its digest) that could not be delivered: for it, that library is silent."""
         with reading(self.office.inner) as conn:
             rows = conn.execute(
-                select(lookups.c.errand).where(lookups.c.library == letter.to, lookups.c.state == "WAITING")
+                select(lookups.c.errand, lookups.c.library).where(lookups.c.question == question)
             ).all()
         for row in rows:
-            self._note(row.errand, letter.to, "SILENT", None, now=now)
+            self._note(row.errand, row.library, "SILENT", None, now=now)
 
     def expire(self, *, now: datetime, limit: int = 100) -> int:
-        """Call libraries silent that have had their time; returns how many."""
+        """Call libraries silent that have had their time, and forget old answers; returns how many are silent."""
+        attempt(self.office.inner, lambda conn: inner.forget_lookups(conn, asked_before=now - KEPT))
         with reading(self.office.inner) as conn:
             rows = conn.execute(
                 select(lookups.c.errand, lookups.c.library)

@@ -18,7 +18,7 @@ from consent.clock import shanghai_date
 from consent.envelope import EnvelopeKey
 from consent.errors import Reason
 from consent.keylist import KeyList
-from consent.keys import KeyRing, SigningKey
+from consent.keys import KeyRing, Keys, PublicKey, SigningKey
 from consent.provinces import province
 from consent.request import Ask, Request
 from consent.stores.signals import Signals
@@ -50,6 +50,12 @@ class Office:
     def ring(self) -> KeyRing:
         """Whose seals count."""
         return self.keylist.ring
+
+    @property
+    def archive(self) -> Keys:
+        """The same keys for documents that we have kept ourselves. They were judged when they came in; the floor after a
+        restore is for what comes in again."""
+        return _Archive(self.keylist.ring)
 
     def scope(self, code: str) -> Scope:
         """The signed use scope of a province; Refusal(WRONG_PROVINCE) for a code that is none."""
@@ -91,6 +97,15 @@ class Office:
     def wake_worker(self) -> None:
         """There is something in the outbox."""
         self.signals.notify(outbox_topic(self.province))
+
+
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    ring: KeyRing
+    issued_after: None = None
+
+    def find(self, typ: str, kid: str, *, now: datetime) -> PublicKey:
+        return self.ring.find(typ, kid, now=now)
 
 
 def outbox_topic(code: str) -> str:

@@ -109,7 +109,7 @@ class Peers:
         answer = None if no is None else self.office.answer(request.desk, request.digest, no.reason, now=now)
         content = {"request": request.digest, "copy": copy, "answer": answer}
         letter = self.office.letter(request.desk, Topic.COPY, content, request_id=request.id, ask=request.ask)
-        attempt(self.office.inner, lambda conn: inner.post(conn, letter, now=now))
+        attempt(self.office.inner, lambda conn: inner.post(conn, letter, ref=request.digest, now=now))
         self.office.wake_worker()
 
     def acknowledge(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
@@ -140,7 +140,7 @@ class Peers:
             "answer": self.office.answer(letter.sender, consent.sealed.digest, reason, now=now),
         }
         reply = self.office.letter(letter.sender, Topic.WITHDRAWN, content, request_id=request.id, ask=request.ask)
-        attempt(self.office.inner, lambda conn: inner.post(conn, reply, now=now))
+        attempt(self.office.inner, lambda conn: inner.post(conn, reply, ref=consent.sealed.digest, now=now))
         self.office.wake_worker()
 
     def holdings(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
@@ -159,5 +159,5 @@ class Peers:
         )
         content = {"question": question.digest, "answer": answer}
         reply = self.office.letter(letter.sender, Topic.HELD, content, request_id=letter.request_id)
-        attempt(self.office.inner, lambda conn: inner.post(conn, reply, now=now))
+        attempt(self.office.inner, lambda conn: inner.post(conn, reply, ref=question.digest, now=now))
         self.office.wake_worker()

@@ -13,9 +13,11 @@ TLS 1.3 only: all ends of these lines are ours.
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -39,8 +41,8 @@ def serve(target: str, load: Callable[[], WSGIApplication], settings: Settings, 
     tls: dict[str, Any] = {}
     if settings.tls:
         tls = {
-            "ssl_cert": settings.tls_certificate,
-            "ssl_key": settings.tls_key,
+            "ssl_cert": Path(settings.tls_certificate),
+            "ssl_key": Path(settings.tls_key),
             "ssl_protocol_min": SSLProtocols.tls13,
         }
     Granian(
@@ -58,6 +60,13 @@ def serve(target: str, load: Callable[[], WSGIApplication], settings: Settings, 
 
 def _serve_peers(load: Callable[[], WSGIApplication], settings: Settings) -> None:
     from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+    from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+
+    class Words(Logger):  # type: ignore[misc]  # gunicorn ships no types
+        def setup(self, cfg: Any) -> None:
+            """No lines of its own kind: the application sends what libraries log through its own mask."""
+            self.error_log.setLevel(logging.WARNING)
+            self.error_log.propagate = True
 
     context = server_tls(settings)  # once; gunicorn would read the files anew for each connection
     options = {
@@ -66,11 +75,13 @@ def _serve_peers(load: Callable[[], WSGIApplication], settings: Settings) -> Non
         "worker_class": "gthread",
         "threads": settings.threads,
         "keepalive": _KEEP_S,
+        "graceful_timeout": 5,
         "certfile": settings.tls_certificate,
         "keyfile": settings.tls_key,
         "ssl_context": lambda conf, usual: context,
+        "when_ready": _wake_for_words,
         "control_socket_disable": True,
-        "loglevel": "warning",
+        "logger_class": Words,
     }
 
     class Application(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
@@ -82,6 +93,14 @@ def _serve_peers(load: Callable[[], WSGIApplication], settings: Settings) -> Non
             return named_by_certificate(load())
 
     Application().run()
+
+
+def _wake_for_words(arbiter: Any) -> None:
+    """Let the kernel keep connections that say nothing (tcp(7), Linux). In TLS the caller speaks first; a thread that is given
+    a silent one would wait for it."""
+    if hasattr(socket, "TCP_DEFER_ACCEPT"):
+        for listener in arbiter.LISTENERS:
+            listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, int(_HANDSHAKE_S))
 
 
 class _Patient(ssl.SSLContext):

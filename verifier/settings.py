@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final
 
 from consent.errors import Refusal
 from consent.provinces import province
@@ -118,7 +118,7 @@ def checked(settings: Settings) -> Settings:
         raise ValueError("peer tokens exist in the sandbox only; live peers speak mTLS")
     pairs(settings.peers), pairs(settings.peer_tokens)
     values = {field.name: getattr(settings, field.name) for field in fields(Settings)}
-    filled = {
+    filled: dict[str, Any] = {
         name: value.replace("{province}", code) if isinstance(value, str) else value for name, value in values.items()
     }
     return Settings(**filled)

@@ -4,10 +4,11 @@ Four rounds, each small and each safe to repeat, because every effect is keyed:
  1. outbox    letters to other provinces (through the exchange) or to ourselves; sheets and ends for the phones
  2. errands   what wallet_api asks: holdings, approvals, withdrawals
  3. expiry    claims without an answer, visits without a certificate, libraries without a word, codes nobody scanned
- 4. cleaning  uses of documents that have expired anyway
+ 4. cleaning  uses of documents that have expired anyway, letters that arrived a day ago
 
-A letter that nobody accepts is tried again with growing pauses, as long as it can still matter. What kills its worker
-over and over is parked, and the others flow on.
+A letter that nobody accepts is tried again with growing pauses, as long as it can still matter. A row that fails in a way
+that nobody has foreseen, or whose worker dies over it again and again, is parked after some tries; the others flow on. The
+errands are rows of the outer network, so any of them may hold anything.
 
 Redis only says "look now"; without it the worker looks twice a second by itself.
 """
@@ -16,14 +17,16 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Engine, Table
+from sqlalchemy import Connection, Engine, Table
 
 from consent.clock import Clock
 from consent.errors import Reason, Refusal, Unavailable
+from consent.shapes import Members, Text
 from consent.states import SHOWING
 from consent.stores import handover, queue
 from consent.stores.base import attempt, reading, writing
@@ -39,6 +42,8 @@ BATCH: Final = 16
 TRIES: Final = 12  # for letters that only inform; then a person must look
 PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between tries of one letter
 SWEEP: Final = timedelta(seconds=1)
+KEPT: Final = timedelta(days=1)  # how long a letter that arrived stays; its once_key must outlive every document
+_ERRAND: Final = Members({"approval": Text(2000)})
 _URGENT: Final = {Topic.ASK: 3, Topic.FETCH: 3, Topic.HOLDINGS: 1}  # tries while somebody stands at a counter
 
 
@@ -98,12 +103,37 @@ class Worker:
 
     def _outbox(self) -> int:
         items = self._take(self.office.inner, inner.outbox)
-        for item in items:
-            if item.kind == "letter":
-                self._send(item)
-            else:
-                self._hand_over(item)
+        done = [item for item in items if self._guarded(item, self.office.inner, inner.outbox, self._carry)]
+        if done:
+            # One fsync for the batch. Whoever dies before it sends these again, and receivers bear that.
+            with writing(self.office.inner) as conn:
+                for item in done:
+                    queue.finish(conn, inner.outbox, item, now=self.clock.now())
         return len(items)
+
+    def _carry(self, item: Item) -> bool:
+        return self._send(item) if item.kind == "letter" else self._hand_over(item)
+
+    def _guarded(self, item: Item, engine: Engine, table: Table, work: Callable[[Item], bool]) -> bool:
+        """What the work on one row says; whatever happens over it, the rows behind it are not held up."""
+        try:
+            if item.attempts > TRIES:
+                raise Refusal(Reason.STATE_FORBIDS, detail="its workers die over it")
+            return work(item)
+        except (Refusal, Unavailable) as no:
+            self.log.warning("row_waits", table=table.name, kind=item.kind, reason=no.reason, detail=no.detail)
+            error: str = no.reason
+        except Exception as fault:  # a row must not stop the others, whatever it holds
+            # The type alone: a message may quote the row.
+            self.log.error("row_failed", table=table.name, kind=item.kind, fault=type(fault).__name__)
+            error = type(fault).__name__
+        now = self.clock.now()
+        with writing(engine) as conn:
+            if item.attempts >= TRIES:
+                queue.park(conn, table, item, now=now, error=error)
+            else:
+                queue.again(conn, table, item, due_at=now + _pause(item), error=error)
+        return False
 
     def _take(self, engine: Engine, table: Table) -> list[Item]:
         now = self.clock.now()
@@ -114,7 +144,8 @@ class Worker:
         with writing(engine) as conn:
             return queue.take(conn, table, now=now, lease=LEASE, limit=BATCH)
 
-    def _send(self, item: Item) -> None:
+    def _send(self, item: Item) -> bool:
+        """Whether the letter has arrived; where not, its row says what becomes of it."""
         letter = letter_from(json.dumps(dict(item.body)).encode())
         try:
             if letter.to == self.office.province:
@@ -123,48 +154,45 @@ class Worker:
                 self.transport.send(letter)
         except Refusal as no:
             self.log.warning("letter_refused", topic=letter.topic, to=letter.to, reason=no.reason, detail=no.detail)
-            self._undeliverable(letter, no)
+            self._undeliverable(item, letter, no)
             self._park(item, no.reason)
+            return False
         except Unavailable as silence:
             self._later(item, letter, silence)
-        else:
-            self._done(item)
+            return False
+        return True
 
     def _later(self, item: Item, letter: Letter, silence: Unavailable) -> None:
         tries = _URGENT.get(letter.topic, TRIES)
         self.log.info("letter_waits", topic=letter.topic, to=letter.to, reason=silence.reason, attempt=item.attempts)
         if item.attempts >= tries:
-            self._undeliverable(letter, silence)
+            self._undeliverable(item, letter, silence)
             self._park(item, silence.reason)
             return
-        pause = PAUSES[min(item.attempts, len(PAUSES)) - 1]
-        due = self.clock.now() + timedelta(seconds=pause)
         with writing(self.office.inner) as conn:
-            queue.again(conn, inner.outbox, item, due_at=due, error=silence.reason)
+            queue.again(conn, inner.outbox, item, due_at=self.clock.now() + _pause(item), error=silence.reason)
 
-    def _undeliverable(self, letter: Letter, why: Refusal | Unavailable) -> None:
+    def _undeliverable(self, item: Item, letter: Letter, why: Refusal | Unavailable) -> None:
         now = self.clock.now()
         if letter.topic is Topic.HOLDINGS:
-            self.peers.lookups.undeliverable(letter, now=now)
+            self.peers.lookups.undeliverable(item.ref, now=now)
             return
         reason, facts = why.reason, dict(why.facts)
         if isinstance(why, Unavailable) and letter.topic is Topic.FETCH and reason is not Reason.EXCHANGE_UNREACHABLE:
             reason, facts = Reason.LIBRARY_UNREACHABLE, {"what": letter.to}
-        self.peers.desk.undeliverable(letter, reason=reason, facts=facts, now=now)
+        self.peers.desk.undeliverable(letter, request=item.ref, reason=reason, facts=facts, now=now)
 
-    def _hand_over(self, item: Item) -> None:
-        """A sheet or an end for the phone: the hand-over store compares and swaps, so twice is once."""
+    def _hand_over(self, item: Item) -> bool:
+        """A sheet or an end for the phone: the hand-over store compares and swaps, so twice is once. Whether it is done."""
         now = self.clock.now()
         body: dict[str, Any] = dict(item.body)
         if item.kind == "sheet":
             self._put_sheet(item, body, now)
         elif not self._put_end(item.ref, body, now):
             # Its forerunner is still with another worker; the order of the states is kept by waiting for it.
-            with writing(self.office.inner) as conn:
-                queue.again(conn, inner.outbox, item, due_at=now + timedelta(seconds=PAUSES[0]), error="early")
-            return
+            raise Refusal(Reason.STATE_FORBIDS, detail=f"{body['event']} is early")
         self.office.wake(showing_topic(item.ref))
-        self._done(item)
+        return True
 
     def _put_sheet(self, item: Item, body: dict[str, Any], now: datetime) -> None:
         with writing(self.office.handover) as conn:
@@ -188,25 +216,33 @@ class Worker:
             columns["reason"] = body["reason"]
         if body["result"] is not None:
             columns["result"] = json.dumps(body["result"], ensure_ascii=False)
-        target = SHOWING.target(body["event"])
+        target, sources = SHOWING.target(body["event"]), set(SHOWING.sources(body["event"]))
+        pause = body["event"] == "undetermine" and body["result"] is None
+        if pause:
+            sources.discard("WITHDRAWING")  # a silent library is no answer to somebody who takes the consent back
+        else:
+            sources.add(target)  # a pause may have come first, but only the end brings the phone its last page
         with writing(self.office.handover) as conn:
-            if handover.move(conn, showing_id, to=target, frm=SHOWING.sources(body["event"]), now=now, **columns):
+            if handover.move(conn, showing_id, to=target, frm=sources, now=now, **columns):
                 return True
             showing = handover.find(conn, showing_id)
-        return showing is None or showing.state == target or showing.state in SHOWING.ends
+        passed_over = SHOWING.ends | {target, "WITHDRAWING"} if pause else SHOWING.ends
+        return showing is None or showing.state in passed_over
 
     def _errands(self) -> int:
         items = self._take(self.office.handover, handover.errands)
         for item in items:
-            self._errand(item)
+            self._guarded(item, self.office.handover, handover.errands, self._errand)
         return len(items)
 
-    def _errand(self, item: Item) -> None:
+    def _errand(self, item: Item) -> bool:
         now = self.clock.now()
         try:
             if item.kind == "holdings":
                 self.peers.lookups.ask(item, now=now)
-                return  # finished when the libraries have answered
+                return True  # finished when the libraries have answered
+            if not _ERRAND.fits(item.body):
+                raise Refusal(Reason.BODY_INVALID, detail="errand")
             if item.kind == "approval":
                 self.peers.consents.approve(item.ref, item.body["approval"], now=now)
             else:
@@ -217,15 +253,31 @@ class Worker:
         else:
             answer = "{}"
         with writing(self.office.handover) as conn:
-            queue.finish(conn, handover.errands, item, now=now, answer=answer)
+            return queue.finish(conn, handover.errands, item, now=now, answer=answer)
 
     def _expire(self, now: datetime) -> int:
-        done = self.peers.consents.expire(now=now)
-        done += self.peers.desk.expire(now=now)
-        done += self.peers.lookups.expire(now=now)
-        done += self._expire_showings(now)
-        attempt(self.office.inner, lambda conn: inner.forget_uses(conn, expired_before=now - timedelta(minutes=1)))
+        rounds: tuple[Callable[[], int], ...] = (
+            lambda: self.peers.consents.expire(now=now),
+            lambda: self.peers.desk.expire(now=now),
+            lambda: self.peers.lookups.expire(now=now),
+            lambda: self._expire_showings(now),
+            lambda: self._clean(now),
+        )
+        done = 0
+        for each in rounds:
+            try:
+                done += each()
+            except Refusal as no:  # a document of our own that no longer opens, because its key was taken off the list
+                self.log.error("expiry_refused", reason=no.reason, detail=no.detail)
         return done
+
+    def _clean(self, now: datetime) -> int:
+        def clean(conn: Connection) -> None:
+            inner.forget_uses(conn, expired_before=now - timedelta(minutes=1))
+            queue.forget(conn, inner.outbox, answered_before=now - KEPT)
+
+        attempt(self.office.inner, clean)
+        return 0
 
     def _expire_showings(self, now: datetime) -> int:
         with reading(self.office.handover) as conn:
@@ -243,10 +295,11 @@ class Worker:
             self.office.wake(showing_topic(row.showing_id))
         return len(rows)
 
-    def _done(self, item: Item) -> None:
-        with writing(self.office.inner) as conn:
-            queue.finish(conn, inner.outbox, item, now=self.clock.now())
-
     def _park(self, item: Item, reason: Reason) -> None:
         with writing(self.office.inner) as conn:
             queue.park(conn, inner.outbox, item, now=self.clock.now(), error=reason)
+
+
+def _pause(item: Item) -> timedelta:
+    """How long to wait before the next try; longer each time."""
+    return timedelta(seconds=PAUSES[min(item.attempts, len(PAUSES)) - 1])

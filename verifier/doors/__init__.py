@@ -1,4 +1,4 @@
-"""HTTP by audience: `counters` for kiosks, `peers` for the exchange's letters, `exchange` for the provinces' letters.
+"""HTTP by audience: `counters` for kiosks, `letters` for the exchange and the provinces, `operations` and `description`.
 
 A door turns bytes into a value, asks one use case, and turns what comes back into bytes. It decides nothing. Every route
 names its guard (`guards`); every failure is a problem document with a code, two languages and the next step (`problems`).

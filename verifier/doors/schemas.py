@@ -28,7 +28,8 @@ class PresentationBody(Schema):
 
     request_id = fields.String(
         required=True,
-        validate=validate.Regexp(r"^[A-Za-z0-9_-]{21}[AQgw]$"),
+        # The length too, because $ also matches before a line's end.
+        validate=[validate.Length(equal=22), validate.Regexp(r"^[A-Za-z0-9_-]{21}[AQgw]$")],
         metadata={
             "description": "128 random bits, base64url; the same for a retry",
             "example": "AAAAAAAAAAAAAAAAAAAAAA",

@@ -52,7 +52,7 @@ _FACTS: Final = {f"{name}{lang}" for name in PLACEHOLDERS for lang in ("", "_zh"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long one post may take, in seconds, and how many may be under way to one address."""
+    """How long one post may take, in seconds, and how many may be under way to one address. Connecting includes TLS."""
 
     connect: float
     read: float
@@ -60,9 +60,9 @@ class Limits:
     wait: float = 0.2  # for one of those places
 
 
-TO_EXCHANGE: Final = Limits(connect=1.0, read=3.0, together=8)
+TO_EXCHANGE: Final = Limits(connect=1.0, read=4.0, together=8)
 # The exchange gives up on a province before that letter's sender gives up on the exchange.
-TO_PROVINCE: Final = Limits(connect=0.5, read=2.0, together=4)
+TO_PROVINCE: Final = Limits(connect=1.0, read=2.0, together=4)
 
 NO_EXCHANGE: Final = Reason.EXCHANGE_UNREACHABLE
 NO_PROVINCE: Final = Reason.LIBRARY_UNREACHABLE

@@ -178,12 +178,6 @@ def visit_of_request(conn: Connection, request_digest: str) -> VisitRow | None:
     return _visit(conn.execute(select(visits).where(visits.c.request_digest == request_digest)).one_or_none())
 
 
-def visit_by_id(conn: Connection, request_id: str) -> VisitRow | None:
-    """The newest visit under a request id of whichever window, for a letter that could not be delivered."""
-    query = select(visits).where(visits.c.request_id == request_id).order_by(visits.c.asked_at.desc()).limit(1)
-    return _visit(conn.execute(query).one_or_none())
-
-
 def set_receipt(conn: Connection, request_digest: str, receipt: str) -> None:
     """Keep the unit's receipt with its visit, in the transaction that ends it."""
     conn.execute(update(visits).where(visits.c.request_digest == request_digest).values(receipt=receipt))
@@ -193,6 +187,16 @@ def overdue_visits(conn: Connection, *, states: tuple[str, ...], before: datetim
     """Visits in one of these states whose time ran out before that instant."""
     query = select(visits).where(visits.c.state.in_(states), visits.c.answer_by < before).limit(limit)
     return [row for row in map(_visit, conn.execute(query)) if row is not None]
+
+
+def forget_answer_keys(conn: Connection, machine: Machine, *, answered_before: datetime) -> int:
+    """Throw away the keys of visits that nobody cleared, so that their copies stay closed for ever; returns how many."""
+    c = visits.c
+    old = (c.answer_secret.is_not(None), c.answer_by < answered_before)
+    shown = c.state.in_(sorted(machine.sources("clear")))
+    cleared = update(visits).where(*old, shown)
+    cleared = cleared.values(state=machine.target("clear"), version=c.version + 1, answer_secret=None)
+    return conn.execute(cleared).rowcount + conn.execute(update(visits).where(*old).values(answer_secret=None)).rowcount
 
 
 def add_visit(conn: Connection, row: VisitRow) -> bool:
@@ -221,10 +225,27 @@ def claim_of_request(conn: Connection, request_digest: str) -> ClaimRow | None:
     return _claim(conn.execute(select(claims).where(claims.c.request_digest == request_digest)).one_or_none())
 
 
-def claim_by_request_id(conn: Connection, request_id: str) -> ClaimRow | None:
-    """The newest claim under a request id, for a letter that names nothing else."""
-    query = select(claims).where(claims.c.request_id == request_id).order_by(claims.c.claimed_at.desc()).limit(1)
-    return _claim(conn.execute(query).one_or_none())
+def claims_under(conn: Connection, request_id: str) -> list[ClaimRow]:
+    """The claims under a request id. Kiosks choose the ids, each for itself, so there may be several."""
+    query = select(claims).where(claims.c.request_id == request_id)
+    return [row for row in map(_claim, conn.execute(query)) if row is not None]
+
+
+def note_claim(conn: Connection, showing_id: str, *, reason: str) -> None:
+    """Remember about a claim that goes on why something did not happen to it."""
+    conn.execute(update(claims).where(claims.c.showing_id == showing_id).values(reason=reason))
+
+
+def lookups_for(conn: Connection, showing_id: str) -> list[tuple[str, str, str | None]]:
+    """What the libraries said to the holder of a showing: (library, state, found) of each."""
+    c = lookups.c
+    query = select(c.library, c.state, c.found).where(c.showing_id == showing_id).order_by(c.library)
+    return [(row.library, row.state, row.found) for row in conn.execute(query)]
+
+
+def forget_lookups(conn: Connection, *, asked_before: datetime) -> int:
+    """Delete old answers to "who holds what": the phone has them, and we need not know; returns how many."""
+    return conn.execute(delete(lookups).where(lookups.c.asked_at < asked_before)).rowcount
 
 
 def overdue_claims(conn: Connection, *, state: str, before: datetime, limit: int) -> list[ClaimRow]:
@@ -259,9 +280,13 @@ def forget_uses(conn: Connection, *, expired_before: datetime) -> int:
     return conn.execute(delete(uses).where(uses.c.expires_at < expired_before)).rowcount
 
 
-def post(conn: Connection, letter: Letter, *, now: datetime, once_key: str | None = None) -> None:
-    """Put a letter into the outbox, in the transaction of what caused it."""
-    put(conn, outbox, kind="letter", ref=letter.request_id, body=letter.to_json(), now=now, once_key=once_key)
+def post(conn: Connection, letter: Letter, *, ref: str, now: datetime, once_key: str | None = None) -> bool:
+    """Put a letter into the outbox, in the transaction of what caused it; False when `once_key` was posted before.
+
+    `ref` is the digest of the document that the letter is about, so that a letter which nobody accepts finds its cause.
+    """
+    body = letter.to_json()
+    return put(conn, outbox, kind="letter", ref=ref, body=body, now=now, once_key=once_key) is not None
 
 
 def hand_over(
