@@ -23,6 +23,7 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from consent.approval import Decision
@@ -47,6 +48,10 @@ from verifier.settings import Settings, checked, read_settings
 
 MATTER = "realestate.register"
 WINDOW = window_for("31", MATTER)
+
+
+DESCRIBED: dict[str, Flask] = {}
+"""The applications whose descriptions every answer is held against."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
     clock, lines = ShiftedClock(), StringIO()
     founded = found(tmp_path_factory.mktemp("doors") / "country", now=clock.now())
     country = put_together(founded, clock=clock, redis=None, log=new_log("country", clock, stream=lines))
+    DESCRIBED.update({"31": country.verifiers["31"], "exchange": country.exchange})
     yield Behind(country, lines)
     country.stop()
 
@@ -147,8 +153,27 @@ def phone(behind: Behind, persona: Persona) -> Phone:
     return phone
 
 
+OF_THE_FRAME = {Reason.NOT_ACCEPTABLE, Reason.METHOD_NOT_ALLOWED, Reason.ROUTE_UNKNOWN}
+
+
+def described_noes(method: str, path: str) -> frozenset[Reason] | None:
+    """The noes that an operation for counters or peers is described with; None for other routes."""
+    if not path.startswith(("/counter", "/peer", "/exchange")):
+        return None
+    app = DESCRIBED["exchange" if path.startswith("/exchange") else "31"]
+    try:
+        endpoint, _ = app.url_map.bind("localhost").match(path, method)
+    except HTTPException:
+        return None
+    view: Any = app.view_functions[endpoint]
+    found_noes: frozenset[Reason] = view.reasons
+    return found_noes
+
+
 def problem(answer: TestResponse) -> str:
-    """The code of an answer that must be a whole problem document."""
+    """The code of an answer that must be a whole problem document, and one that its operation is described with."""
+    described = described_noes(answer.request.method, answer.request.path)
+    assert described is None or answer.get_json()["code"] in described | OF_THE_FRAME
     assert answer.content_type == PROBLEM_TYPE, answer.text
     body = answer.get_json()
     assert body["status"] == answer.status_code == ROWS[Reason(body["code"])].http
@@ -578,6 +603,30 @@ def test_a_letter_that_somebody_touched_is_refused(behind: Behind, change: dict[
     raw = json.dumps({**letter(behind).to_json(), **change}).encode()
     with knocking(behind.country.verifiers["33"], "exchange") as post:
         assert problem(post("/peer/letters", raw)) == code
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    raw=st.binary(max_size=60)
+    | st.fixed_dictionaries(
+        {
+            "sender": st.sampled_from(["31", "32", "99", "é", ""]),
+            "to": st.sampled_from(["33", "31", "99", "٣٣"]),
+            "topic": st.sampled_from([*Topic, "gossip"]),
+            "unit": st.none() | st.text(max_size=20),
+            "matter": st.none() | st.just(MATTER) | st.text(max_size=20),
+            "request_id": st.just("A" * 22) | st.text(max_size=24),
+            "body": st.text(max_size=40) | st.just("A" * 4000),
+        }
+    ).map(lambda found_letter: json.dumps(found_letter).encode())
+)
+def test_whatever_a_peer_posts_the_answer_is_a_no_and_never_a_fault(behind: Behind, raw: bytes) -> None:
+    for which, peer, path in (("33", "exchange", "/peer/letters"), (None, "31", "/exchange/letters")):
+        app = behind.country.exchange if which is None else behind.country.verifiers[which]
+        with knocking(app, peer) as post:
+            answer = post(path, raw)
+        assert 400 <= answer.status_code < 500, answer.text
+        problem(answer)
 
 
 def test_a_letter_of_another_sender_stops_at_the_exchange(behind: Behind) -> None:

@@ -80,6 +80,7 @@ def _serve_peers(load: Callable[[], WSGIApplication], settings: Settings) -> Non
         "keyfile": settings.tls_key,
         "ssl_context": lambda conf, usual: context,
         "when_ready": _wake_for_words,
+        "forwarded_allow_ips": "",  # no proxy stands before us, so no header may say where a request came from
         "control_socket_disable": True,
         "logger_class": Words,
     }

@@ -1,0 +1,187 @@
+"""The doors of verifier and exchange under whatever their own description allows, by callers who are who they say.
+
+A wrapper around each application plays the honest caller: it signs window proofs over the very bytes that come along, and
+puts the peer's name where TLS would. So strange bodies reach the use cases, and none may end in a fault.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+from consent.keys import SigningKey, load_key
+from consent.window import issuer_of, seal_window
+from tests.country import Stage
+from tests.counts import count
+from verifier.doors.guards import PEER
+from verifier.doors.guards import guards_of as verifier_guards
+from wallet_api.doors.guards import guards_of as wallet_guards
+
+OPEN_ROUTES = Path(__file__).parent / "open_routes.txt"
+
+Start = Callable[..., Any]
+
+
+class Honest:
+    """A WSGI application in front of another one; see the top of this file. Counts operations that were answered 2xx."""
+
+    def __init__(self, app: Any, stage: Stage, *, peer: str = "", window: SigningKey | None = None) -> None:
+        self._app, self._stage, self._peer, self._window = app, stage, peer, window
+        self.answered: Counter[str] = Counter()
+        self.faults: list[str] = []
+
+    def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        if self._peer:
+            environ[PEER] = self._peer
+        if self._window is not None and environ["PATH_INFO"].startswith("/counter"):
+            environ["HTTP_WINDOW_PROOF"] = self._proof(environ, body)
+
+        def note(status: str, headers: Any, *rest: Any) -> Any:
+            rule = self._rule(environ)
+            if status.startswith("2") and rule is not None:
+                self.answered[rule] += 1
+            if status.startswith("5") and not status.startswith("503"):
+                self.faults.append(f"{status} {rule}")
+            return start(status, headers, *rest)
+
+        return self._app(environ, note)  # type: ignore[no-any-return]
+
+    def _rule(self, environ: dict[str, Any]) -> str | None:
+        try:
+            rule, _ = self._app.url_map.bind_to_environ(environ).match(return_rule=True)
+        except Exception:
+            return None
+        return f"{environ['REQUEST_METHOD']} {rule.rule}"
+
+    def _proof(self, environ: dict[str, Any], body: bytes) -> str:
+        path = environ["PATH_INFO"]
+        assert self._window is not None
+        try:
+            return seal_window(
+                self._window,
+                province="32",
+                method=environ["REQUEST_METHOD"],
+                path=path,
+                body=body,
+                now=self._stage.clock.now(),
+            )
+        except ValueError:  # a path or method that no proof can name; the door must refuse by itself
+            return "none"
+
+
+def _window(stage: Stage, window: str = "32-R1") -> SigningKey:
+    uri = stage.country.founded.keys.uri("32", f"window-{window}")
+    return load_key(uri, issuer=issuer_of("32", window), sandbox=True)
+
+
+def _fuzz(app: Honest, mode: GenerationMode, examples: int) -> None:
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
+    settings = hypothesis.settings(
+        max_examples=examples, deadline=None, suppress_health_check=list(hypothesis.HealthCheck), database=None
+    )
+
+    def ask(case: Any) -> None:
+        answer = case.call()
+        # A schema cannot say that a text must be somebody's sealed document, or a code that is alive.
+        case.validate_response(answer, excluded_checks=[positive_data_acceptance, negative_data_rejection])
+
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if mode is GenerationMode.POSITIVE or operation.body:
+            settings(hypothesis.given(case=operation.as_strategy(generation_mode=mode))(ask))()
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+def test_a_counter_may_send_what_it_likes(stage: Stage, mode: GenerationMode) -> None:
+    app = Honest(stage.country.verifiers["32"], stage, window=_window(stage))
+    _fuzz(app, mode, count(80, 6))
+    assert app.faults == []
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+def test_a_peer_may_send_what_it_likes(stage: Stage, mode: GenerationMode) -> None:
+    mailbox = Honest(stage.country.verifiers["32"], stage, peer="exchange")
+    exchange = Honest(stage.country.exchange, stage, peer="31")
+    for app in (mailbox, exchange):
+        _fuzz(app, mode, count(80, 6))
+        assert app.faults == []
+
+
+def test_every_operation_of_the_inner_doors_can_be_answered_well(stage: Stage) -> None:
+    country = stage.country
+    scene = stage.scene("31", "32", "33")
+    desk = Honest(country.verifiers["32"], stage, window=_window(stage))
+    exchange = Honest(country.exchange, stage, peer="31")
+    seen: Counter[str] = Counter()
+    for door in (country.verifiers["32"], country.exchange):
+        door.after_request_funcs.setdefault(None, []).append(_noting(seen))
+    try:
+        _walk_all_doors(stage, scene, desk, exchange)
+    finally:
+        for door in (country.verifiers["32"], country.exchange):
+            door.after_request_funcs[None].pop()
+    wanted = {*verifier_guards(country.verifiers["32"]), *verifier_guards(country.exchange)}
+    assert wanted - set(seen) == set()
+
+
+def _noting(seen: Counter[str]) -> Callable[[Any], Any]:
+    def note(answer: Any) -> Any:
+        from flask import request
+
+        if answer.status_code < 300 and request.url_rule is not None:
+            seen[f"{request.method} {request.url_rule.rule}"] += 1
+        return answer
+
+    return note
+
+
+def _walk_all_doors(stage: Stage, scene: Any, desk: Honest, exchange: Honest) -> None:
+    from werkzeug.test import Client
+
+    scene.client.register()
+    view = scene.client.present(scene.asked)
+    stage.pump()
+    sheet = scene.phone.sheet()
+    from consent.approval import Decision
+
+    picked = next(
+        each["certificate"]
+        for each in sheet["holdings"]["certificates"]
+        if each["certificate"].startswith("33") and each["type"] == scene.who.stories[0].type
+    )
+    scene.phone.answer(Decision.AGREE, sheet["sheet"], digits=view.digits, certificate=picked)
+    stage.pump()
+    assert scene.client.visit(view.request_id).state == "PASSED"
+    scene.client.clear(view.request_id)
+    for app in (desk, exchange):
+        for path in ("/health/live", "/health/ready", "/metrics", "/openapi.json"):
+            assert Client(app).get(path).status_code == 200, path
+
+
+def test_the_open_routes_are_the_reviewed_ones(stage: Stage) -> None:
+    country = stage.country
+    found = {
+        f"{service} {route}"
+        for service, guards in (
+            ("wallet_api", wallet_guards(country.wallets["31"])),
+            ("verifier", verifier_guards(country.verifiers["31"])),
+            ("exchange", verifier_guards(country.exchange)),
+        )
+        for route, guard in guards.items()
+        if guard == "nothing"
+    }
+    reviewed = {
+        line for line in OPEN_ROUTES.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")
+    }
+    assert found == reviewed
