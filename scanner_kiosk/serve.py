@@ -188,6 +188,7 @@ def _addresses(plan: Plan, folder: Path) -> str:
         f"  窗口 Counter   {plan.counter}",
         f"  接口 API docs  {plan.service(f'{home[0]}-wallet').url}/docs",
         "",
+        "  窗口的模拟摄像头看的是这部手机 · the counter's simulated camera sees this phone",
         "  其他手机 other phones  " + "  ".join(f"{provinces()[code].name_en} {url}" for code, url in others),
         f"  日志 logs  {folder}/logs    停止 stop  Ctrl-C",
         "",

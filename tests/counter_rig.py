@@ -52,6 +52,18 @@ MATTER: Mapping[str, Any] = {
         {"name": "certificate_number", "disclosure": "PLAIN", "label_zh": "证照字号", "label_en": "Certificate number"},
         {"name": "registration_date", "disclosure": "PLAIN", "label_zh": "登记日期", "label_en": "Registration date"},
         {
+            "name": "registration_authority",
+            "disclosure": "PLAIN",
+            "label_zh": "登记机关",
+            "label_en": "Registration authority",
+        },
+        {
+            "name": "other_party_name",
+            "disclosure": "MASKED",
+            "label_zh": "对方姓名（部分隐藏）",
+            "label_en": "Other party's name (partly hidden)",
+        },
+        {
             "name": "other_party_id",
             "disclosure": "MASKED",
             "label_zh": "对方证件号码（部分隐藏）",
@@ -91,7 +103,16 @@ COPY: Mapping[str, Any] = {
     "fields": [
         {**each, "value": value}
         for each, value in zip(
-            MATTER["fields"], ("yes", "J330106-2021-000003", "2021-10-08", "330199********0071"), strict=True
+            MATTER["fields"],
+            (
+                "yes",
+                "J330106-2021-000003",
+                "2021-10-08",
+                "浙江省婚姻登记处（沙盒）",
+                "阿***·**提",
+                "330199********0071",
+            ),
+            strict=True,
         )
     ],
 }
@@ -121,7 +142,7 @@ class FakeDesk:
         self.people: list[str | None] = []
         self.cleared: list[str] = []
         self.refuse: Reason | None = None
-        self.facts: Mapping[str, str | int] = {}
+        self.facts: dict[str, Any] = {}
         self.changed = Condition()
         self._used: set[tuple[str, str]] = set()
 
@@ -262,7 +283,7 @@ class InsideLine:
         if self.silent:
             self.silent -= 1
             raise Unavailable(Reason.OFFLINE, "desk", detail="silent")
-        builder = EnvironBuilder(path=path, method=method, data=body, headers=dict(headers))
+        builder = EnvironBuilder(path=path, method=method, data=body, headers=list(headers.items()))
         answer = Client(self.app, Response, use_cookies=False).open(builder, buffered=True)
         builder.close()
         if self.lost:
@@ -277,7 +298,7 @@ class Rig:
     """A sandbox of two provinces with one window each, in a folder."""
 
     folder: Path
-    clock: MovableClock
+    clock: Any  # a MovableClock, unless the page runs in real time
     keylist: KeyList
     keylist_sha256: str
     code_key: SigningKey
@@ -314,7 +335,7 @@ def png(text: str) -> bytes:
     return out.getvalue()
 
 
-def new_rig(folder: Path, clock: MovableClock | None = None) -> Rig:
+def new_rig(folder: Path, clock: Clock | None = None) -> Rig:
     """Keys, key list, windows and desks in a fresh folder."""
     clock = clock or MovableClock(START)
     term = {"not_before": clock.now() - timedelta(days=1), "not_after": clock.now() + timedelta(days=30)}

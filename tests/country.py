@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +33,7 @@ from consent.people import CitizenId
 from consent.receipt import open_receipt
 from consent.seal import signed_digest
 from consent.stores.base import reading
+from consent.stores.valkey import Valkey
 from consent.telling import Log
 from consent.transport import Letter, Transport
 from scanner_kiosk.country import Country, Founded, found, put_together
@@ -107,7 +107,7 @@ class Stage:
         for wire in self.wires.values():
             wire.rule, wire.sent = None, []
         for province in self.country.provinces.values():
-            province.worker._swept = None
+            province.worker._swept = province.worker._cleaned = None
 
     def pump(self) -> int:
         """Let all workers work until none has anything to do now; returns how much was done."""
@@ -119,7 +119,7 @@ class Stage:
             total += done
         raise AssertionError("the workers go round in circles")
 
-    def pass_time(self, seconds: float, *, step: float = 5) -> None:
+    def pass_time(self, seconds: float, *, step: float = 30) -> None:
         """Let time pass, with the workers at work all along."""
         while seconds > 0:
             self.clock.advance(min(step, seconds))
@@ -157,6 +157,16 @@ class Stage:
         province = self.province(code)
         engine = province.library.engine if table.metadata is library_tables.metadata else province.office.inner
         return rows(engine, table)
+
+    def engines(self) -> list[Engine]:
+        """Every door to a database that this country has."""
+        inside = [
+            engine
+            for province in self.country.provinces.values()
+            for engine in (province.office.inner, province.office.handover, province.library.engine)
+        ]
+        outside = [app.extensions["wallet_api"].engine for app in self.country.wallets.values()]
+        return [*inside, *outside, self.country.channels.engine]
 
     def books(self) -> None:
         """See `check_books`."""
@@ -221,6 +231,10 @@ class Scene:
         found.sort(key=lambda each: str(each["status"] != "VALID"))
         return str(found[0]["certificate"])
 
+    def listed(self) -> bool:
+        """Whether the phone has a certificate to pick."""
+        return bool((self.sheet()["holdings"] or {"certificates": []})["certificates"])
+
     def agree(self, **changes: Any) -> None:
         """The citizen agrees, with the digits of the counter's screen and the picked certificate."""
         if "digits" not in changes:
@@ -276,17 +290,25 @@ def light_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def open_stage(folder: Path, *, log: Log | None = None) -> Iterator[Stage]:
+def open_stage(folder: Path, *, log: Log | None = None, redis: Valkey | None = None) -> Iterator[Stage]:
     """Found a country below `folder` and put it together."""
+    with staged(found(folder / "state", now=START), folder / "pristine", log=log, redis=redis) as stage:
+        yield stage
+
+
+@contextmanager
+def staged(
+    founded: Founded, pristine: Path, *, log: Log | None = None, redis: Valkey | None = None
+) -> Iterator[Stage]:
+    """Put a founded country together; `pristine` is a folder that is not there yet."""
     clock = MovableClock(START)
-    founded = found(folder / "state", now=START)
-    country = assemble(founded, clock, log=log)
+    # The country says ShiftedClock because its threads really wait; ours do not.
+    country = put_together(founded, clock=cast(ShiftedClock, clock), redis=redis, log=log)
     wires = {}
     for code, province in country.provinces.items():
         wires[code] = Wire(way=province.worker.transport)
         province.worker.transport = wires[code]
         country.app(code)  # signs its vendor in; the first day has the token already
-    pristine = folder / "pristine"
     pristine.mkdir()
     for path in founded.folder.glob("*.db"):
         with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(pristine / path.name)) as target:
@@ -295,18 +317,6 @@ def open_stage(folder: Path, *, log: Log | None = None) -> Iterator[Stage]:
         yield Stage(country=country, clock=clock, wires=wires, pristine=pristine)
     finally:
         country.stop()
-
-
-def assemble(founded: Founded, clock: MovableClock, *, log: Log | None = None) -> Country:
-    """Every part of a founded country on a clock that stands still, without Redis."""
-    # The country says ShiftedClock because its threads really wait; ours do not.
-    return put_together(founded, clock=cast(ShiftedClock, clock), redis=None, log=log)
-
-
-def copy_of(founded: Founded, folder: Path) -> Founded:
-    """The same country again in another folder, for tests that break it. Nobody may be writing to the first."""
-    shutil.copytree(founded.folder, folder)
-    return Founded(folder=folder, keylist_sha256=founded.keylist_sha256)
 
 
 # The books ------------------------------------------------------------------------------------------------

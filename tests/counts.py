@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from consent.errors import Reason, Refusal
 
+T = TypeVar("T")
 FULL = bool(os.environ.get("HUZHENG_FULL"))
 
 
-def count(full: int, quick: int) -> int:
+def count(full: T, quick: T) -> T:
     """`full` under HUZHENG_FULL=1, `quick` otherwise."""
     return full if FULL else quick
 

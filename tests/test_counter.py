@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -62,14 +63,15 @@ def passed() -> Counter:
 def test_a_whole_visit_goes_from_empty_to_empty() -> None:
     counter = Counter()
     seen = [counter.state]
-    for step in (
+    steps: tuple[Callable[[Counter], Counter], ...] = (
         lambda it: it.started(CASE),
         lambda it: it.scanned(ASKED),
         lambda it: it.judged(view("ASKED"), now=START),
         lambda it: it.judged(view("FETCHING", version=2), now=START),
         lambda it: it.judged(view("PASSED", version=3), now=START),
         lambda it: it.cleared(),
-    ):
+    )
+    for step in steps:
         counter = step(counter)
         seen.append(counter.state)
     assert seen == ["IDLE", "WAITING", "CHECKING", "CONFIRMING", "FETCHING", "PASSED", "IDLE"]
@@ -93,7 +95,7 @@ def test_the_diagram_is_drawn_from_the_table() -> None:
 @pytest.mark.parametrize("state", sorted(COUNTER.states))
 def test_what_the_table_does_not_allow_is_refused_and_nothing_changes(state: str) -> None:
     counter = dataclasses.replace(passed(), state=state)
-    moves = {
+    moves: dict[str, Callable[[], Counter]] = {
         "start": lambda: counter.started(CASE),
         "scan": lambda: counter.scanned(ASKED),
         "again": lambda: counter.rescan(),

@@ -221,10 +221,12 @@ def test_a_desk_that_stays_silent_is_offline_and_nothing_is_passed_or_refused(he
     counter = here.kiosk.counter()
     assert counter.said is not None
     assert counter.said.reason is Reason.OFFLINE
-    assert here.kiosk.heard[1]
+    _, silent = here.kiosk.heard
+    assert silent
     here.kiosk.retry()
     here.until("CONFIRMING")
-    assert not here.kiosk.heard[1]
+    _, silent = here.kiosk.heard
+    assert not silent
     assert len(here.rig.desk.visits) == 1
 
 
@@ -265,7 +267,7 @@ def test_a_desk_that_cannot_be_told_of_the_wipe_is_told_later(here: Counted) -> 
 def test_what_is_missing_is_said_before_anything_is_scanned(here: Counted) -> None:
     kiosk = here.kiosk
     kiosk.choose(matter="divorce.apply", type_="marriage")
-    for fault, reason in (
+    faults: tuple[tuple[Callable[[], None], Reason], ...] = (
         (lambda: kiosk.start(case_number=" "), Reason.BODY_INVALID),
         (lambda: kiosk.start(case_number="1"), Reason.PRECONDITION_MISSING),
         (lambda: kiosk.start(case_number="1", preconditions=("both_lost",)), Reason.HOLDER_MATCH_MISSING),
@@ -281,7 +283,8 @@ def test_what_is_missing_is_said_before_anything_is_scanned(here: Counted) -> No
         (lambda: kiosk.choose(matter="bank.loan", type_="marriage"), Reason.MATTER_UNKNOWN),
         (lambda: kiosk.choose(province="32", window="31-M1"), Reason.WINDOW_UNKNOWN),
         (lambda: kiosk.retry(), Reason.STATE_FORBIDS),
-    ):
+    )
+    for fault, reason in faults:
         with pytest.raises(Refusal) as refused:
             fault()
         assert refused.value.reason is reason

@@ -246,11 +246,16 @@ def test_the_share_that_came_in_on_the_day_of_registration_is_counted_by_days_in
     day = date(2026, 3, 2)
     registered = {"registration_date": day, "number": "J330106-2026-000001"}
     midnight = datetime(2026, 3, 1, 16, 0, tzinfo=UTC)  # 00:00 in Shanghai
-    for at in (midnight, midnight + timedelta(hours=24) - SECOND, midnight + timedelta(hours=24)):
+    for at in (
+        midnight,
+        midnight + timedelta(hours=1),
+        midnight + timedelta(days=1) - SECOND,
+        midnight + timedelta(days=1),
+    ):
         issue(shelf.library, certificate(handle=new_handle(HERE), **registered), now=at)
     issue(shelf.library, certificate(), now=NOW)  # the old stock does not count
     found = issued_same_day(shelf.library, first=day, last=day)
-    assert (found.registered, found.same_day) == (3, 2)
+    assert (found.registered, found.same_day) == (4, 3)
     assert issued_same_day(shelf.library, first=date(2026, 3, 3), last=day).registered == 0
 
 

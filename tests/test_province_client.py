@@ -115,7 +115,7 @@ def test_a_problem_becomes_the_refusal_that_it_names_with_its_facts(rig: Rig) ->
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_problem_comes_back_as_the_failure_that_went_out(reason: Reason) -> None:
-    facts = {"n": 3, "province": "33"}
+    facts: dict[str, Any] = {"n": 3, "province": "33"}
     sent = Unavailable(reason, "33", retry_after_s=7, **facts) if reason in UNAVAILABLE else Refusal(reason, **facts)
     told = problem_of(sent, audience=Audience.VENDOR, request_id=new_id())
     headers = {name.lower(): value for name, value in told.headers.items()}

@@ -118,6 +118,7 @@ def test_every_answer_is_never_stored_framed_or_sniffed_and_runs_no_foreign_scri
         assert headers["Cache-Control"] == "no-store"
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "no-referrer"
+        answer.close()
 
 
 def test_another_name_for_this_machine_is_refused(page: Page) -> None:

@@ -438,17 +438,18 @@ class Desk:
             self.end(found, reason, facts=facts, now=now, tell_holder=letter.topic is Topic.FETCH)
 
     def expire(self, *, now: datetime, limit: int = 100) -> int:
-        """End visits that waited too long, and forget the keys of old ones; returns how many visits ended."""
-        attempt(
-            self.office.inner,
-            lambda conn: inner.forget_answer_keys(conn, VISIT, answered_before=now - FORGET_AFTER),
-        )
+        """End visits that waited too long; returns how many."""
         with reading(self.office.inner) as conn:
             rows = inner.overdue_visits(conn, states=("ASKED", "FETCHING"), before=now - GRACE, limit=limit)
         for row in rows:
             # The citizen's province has had its time and more; that it says nothing is not a no.
             self.end(self._request(row), Reason.DEADLINE, now=now, tell_holder=False)
         return len(rows)
+
+    def forget(self, *, now: datetime) -> None:
+        """Throw away the keys of visits that nobody cleared."""
+        old = now - FORGET_AFTER
+        attempt(self.office.inner, lambda conn: inner.forget_answer_keys(conn, VISIT, answered_before=old))
 
     def _permitted(self, unit: Unit, window: str, presentation: Presentation, *, now: datetime) -> Permitted:
         return permitted(

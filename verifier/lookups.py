@@ -111,8 +111,7 @@ class Lookups:
             self._note(row.errand, row.library, "SILENT", None, now=now)
 
     def expire(self, *, now: datetime, limit: int = 100) -> int:
-        """Call libraries silent that have had their time, and forget old answers; returns how many are silent."""
-        attempt(self.office.inner, lambda conn: inner.forget_lookups(conn, asked_before=now - KEPT))
+        """Call libraries silent that have had their time; returns how many."""
         with reading(self.office.inner) as conn:
             rows = conn.execute(
                 select(lookups.c.errand, lookups.c.library)
@@ -123,13 +122,19 @@ class Lookups:
             self._note(row.errand, row.library, "SILENT", None, now=now)
         return len(rows)
 
+    def forget(self, *, now: datetime) -> None:
+        """Forget old answers: whoever asked has them."""
+        attempt(self.office.inner, lambda conn: inner.forget_lookups(conn, asked_before=now - KEPT))
+
     def _note(self, errand: int, library: str, state: str, found: str | None, *, now: datetime) -> None:
         c = lookups.c
+        # A library that was called silent may still speak: the phone reads on, and late is better than never.
+        before = ("WAITING", "SILENT") if state == "ANSWERED" else ("WAITING",)
 
         def note(conn: Connection) -> bool:
             changed = conn.execute(
                 update(lookups)
-                .where(c.errand == errand, c.library == library, c.state == "WAITING")
+                .where(c.errand == errand, c.library == library, c.state.in_(before))
                 .values(state=state, found=found)
             ).rowcount
             return bool(changed)

@@ -4,7 +4,7 @@ Four rounds, each small and each safe to repeat, because every effect is keyed:
  1. outbox    letters to other provinces (through the exchange) or to ourselves; sheets and ends for the phones
  2. errands   what wallet_api asks: holdings, approvals, withdrawals
  3. expiry    claims without an answer, visits without a certificate, libraries without a word, codes nobody scanned
- 4. cleaning  uses of documents that have expired anyway, letters that arrived a day ago
+ 4. cleaning  uses of documents that have expired anyway, letters that arrived a day ago, keys and answers that nobody needs
 
 A letter that nobody accepts is tried again with growing pauses, as long as it can still matter. A row that fails in a way
 that nobody has foreseen, or whose worker dies over it again and again, is parked after some tries; the others flow on. The
@@ -42,6 +42,7 @@ BATCH: Final = 16
 TRIES: Final = 12  # for letters that only inform; then a person must look
 PAUSES: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds between tries of one letter
 SWEEP: Final = timedelta(seconds=1)
+CLEANING: Final = timedelta(minutes=1)  # between two of them; nothing waits for it
 KEPT: Final = timedelta(days=1)  # how long a letter that arrived stays; its once_key must outlive every document
 _ERRAND: Final = Members({"approval": Text(2000)})
 _URGENT: Final = {Topic.ASK: 3, Topic.FETCH: 3, Topic.HOLDINGS: 1}  # tries while somebody stands at a counter
@@ -57,6 +58,7 @@ class Worker:
     clock: Clock
     log: Log
     _swept: datetime | None = None
+    _cleaned: datetime | None = None
 
     def run(self, stop: threading.Event, awake: threading.Event | None = None) -> None:
         """Work until told to stop. A round that fails for want of a database is tried again in the next.
@@ -272,6 +274,12 @@ class Worker:
         return done
 
     def _clean(self, now: datetime) -> int:
+        if self._cleaned is not None and now - self._cleaned < CLEANING:
+            return 0
+        self._cleaned = now
+        self.peers.desk.forget(now=now)
+        self.peers.lookups.forget(now=now)
+
         def clean(conn: Connection) -> None:
             inner.forget_uses(conn, expired_before=now - timedelta(minutes=1))
             queue.forget(conn, inner.outbox, answered_before=now - KEPT)

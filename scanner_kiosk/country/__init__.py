@@ -22,7 +22,6 @@ from flask import Flask
 
 from consent.b64 import new_id
 from consent.clock import ShiftedClock, to_epoch
-from consent.errors import Reason
 from consent.keys import load_key
 from consent.provinces import provinces
 from consent.seal import compact
@@ -30,14 +29,16 @@ from consent.showing import Person
 from consent.stores.signals import Signals
 from consent.stores.valkey import Valkey, start_valkey
 from consent.telling import Log, new_log
+from consent.transport import Letter, Transport
 from consent.window import issuer_of
 from scanner_kiosk.country.founding import Founded, found, open_founded
-from scanner_kiosk.country.lines import InsideTransport, WsgiLine
+from scanner_kiosk.country.lines import WsgiLine
 from scanner_kiosk.country.people import Persona
 from scanner_kiosk.phone import App, Phone
 from scanner_kiosk.province_client import ProvinceClient
 from verifier.app import create_exchange_app, create_province_app
 from verifier.exchange.channels import Channels
+from verifier.exchange.inside import InProcess
 from verifier.province import Province, open_province
 from verifier.settings import read_settings as read_verifier_settings
 from wallet_api.app import create_app as create_wallet_app
@@ -185,12 +186,12 @@ class _Later:
     """A transport that is there before what it leads to: provinces and exchange need each other."""
 
     def __init__(self) -> None:
-        self.to: InsideTransport | None = None
+        self.to: Transport | None = None
 
-    def send(self, letter: object) -> None:
+    def send(self, letter: Letter) -> None:
         if self.to is None:
             raise RuntimeError("the country is not put together yet")
-        self.to.send(letter)  # type: ignore[arg-type]
+        self.to.send(letter)
 
 
 def put_together(founded: Founded, *, clock: ShiftedClock, redis: Valkey | None, log: Log | None = None) -> Country:
@@ -217,15 +218,12 @@ def put_together(founded: Founded, *, clock: ShiftedClock, redis: Valkey | None,
         )
     exchange = create_exchange_app(
         read_verifier_settings(founded.environment("31")),
-        {
-            code: InsideTransport(WsgiLine(app, peer="exchange"), "/peer/letters", Reason.LIBRARY_UNREACHABLE)
-            for code, app in verifiers.items()
-        },
+        {code: InProcess.to_province(app) for code, app in verifiers.items()},
         clock=clock,
         log=log,
     )
     for code, way in later.items():
-        way.to = InsideTransport(WsgiLine(exchange, peer=code), "/exchange/letters", Reason.EXCHANGE_UNREACHABLE)
+        way.to = InProcess.to_exchange(exchange, province=code)
     return Country(
         founded=founded,
         clock=clock,

@@ -219,6 +219,7 @@
     show("retry", state.can_retry);
     show("again", at === "REFUSED" || at === "UNDETERMINED");
     put("clear-text", say(ended ? "done" : "cancel"));
+    $("keys").classList.toggle("roomy", at !== "PASSED");
     // One filled button: what is most likely to be done next.
     const next = at === "PASSED" ? "clear" : state.can_retry && state.said.retry ? "retry" : ended ? "again" : "";
     for (const id of ["clear", "retry", "again"]) $(id).classList.toggle("main", id === next);
@@ -232,7 +233,8 @@
     if (!found) return [];
     const chosen = state.chosen;
     const list = [];
-    if (chosen) list.push([say("form.matter"), `${own(chosen, "name")} · ${say(`type.${chosen.type}`)}`]);
+    // On a copy the purpose names the matter, and the room is needed for the fields.
+    if (chosen && state.state !== "PASSED") list.push([say("form.matter"), `${own(chosen, "name")} · ${say(`type.${chosen.type}`)}`]);
     list.push([say("case"), found.case_number]);
     list.push([say("case.person"), found.person || say("case.person.none")]);
     return list;
@@ -286,7 +288,8 @@
     $("marks").replaceChildren(
       ...Array.from({ length: 40 }, () => {
         const span = document.createElement("span");
-        span.textContent = `${officer(visit)} · ${place.window}`;
+        // Drawn by the style sheet: it is a mark on paper, not a text to be read.
+        span.dataset.mark = `${officer(visit)} · ${place.window}`;
         return span;
       }),
     );

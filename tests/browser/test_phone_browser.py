@@ -210,7 +210,14 @@ def test_the_sheet_reads_in_the_order_of_the_law(phone: Phone) -> None:
     keys = ["who", "what", "which", "fields", "never", "why", "kept", "digits", "declare"]
     assert headings == [ZH[f"sheet.{key}"] for key in keys]
     sheet = phone.page.locator(".sheet")
-    for text in ("徐汇区不动产登记中心", "徐汇区南宁路999号", "7号窗口", "不动产登记", "沪民婚发〔2024〕4号", "随登记档案保存"):
+    for text in (
+        "徐汇区不动产登记中心",
+        "徐汇区南宁路999号",
+        "7号窗口",
+        "不动产登记",
+        "沪民婚发〔2024〕4号",
+        "随登记档案保存",
+    ):
         expect(sheet).to_contain_text(text)
 
 
@@ -389,7 +396,9 @@ def test_an_answer_whose_reply_was_lost_is_sent_again_as_it_was(phone: Phone) ->
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_code_is_wide_black_on_white_and_readable_off_the_screen(pick_up: Callable[..., Phone], scheme: str) -> None:
+def test_the_code_is_wide_black_on_white_and_readable_off_the_screen(
+    pick_up: Callable[..., Phone], scheme: str
+) -> None:
     phone = pick_up(color_scheme=scheme)
     phone.sign_in()
     phone.show()
@@ -401,14 +410,16 @@ def test_the_code_is_wide_black_on_white_and_readable_off_the_screen(pick_up: Ca
     top, left = dark.min(axis=0)
     bottom, right = np.array(pixels.shape) - 1 - dark.max(axis=0)
     module = (pixels.shape[1] - left - right) / 45  # version 7
-    assert min(top, left, bottom, right) >= 3.9 * module  # four, but for the rounding of a pixel
+    # The picture brings four modules, cut to whole pixels; around it the frame adds eight white pixels.
+    assert min(top, left, bottom, right) >= 4 * module - 1
+    assert box(phone.page, ".code")["width"] - frame["width"] >= 16
     assert pixels[int(2 * module), int(pixels.shape[1] / 2)] == 255
 
 
 def test_a_tap_makes_the_code_as_wide_as_the_phone(phone: Phone) -> None:
     phone.show()
     phone.page.click(".code")
-    assert box(phone.page, ".code img")["width"] >= 0.98 * PHONE["width"]
+    assert box(phone.page, ".code img")["width"] >= 0.95 * PHONE["width"]
     assert read_screen(phone.page).startswith(PREFIX)
     phone.page.click(".code")
     assert box(phone.page, ".code img")["width"] < 0.9 * PHONE["width"]
@@ -431,12 +442,17 @@ def test_the_code_is_renewed_when_the_server_says_so(phone: Phone) -> None:
     assert read_screen(phone.page) != first
 
 
+HIDE = """(hidden) => {
+  Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
 def test_coming_back_to_the_page_renews_the_code_at_once(phone: Phone) -> None:
     phone.show()
-    hide = "(hidden) => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true}); document.dispatchEvent(new Event('visibilitychange')); }"
-    phone.page.evaluate(hide, True)
+    phone.page.evaluate(HIDE, True)
     with phone.page.expect_response("**/phone/api/code"):
-        phone.page.evaluate(hide, False)
+        phone.page.evaluate(HIDE, False)
 
 
 def test_without_a_network_the_code_is_covered_once_it_is_no_longer_good(phone: Phone) -> None:
@@ -532,11 +548,15 @@ SIZES = """(least) => Array.from(document.querySelectorAll("a, button, summary, 
   .filter((each) => each.box.height < least || each.box.width < least)
   .map((each) => each.what + " " + each.box.width + "x" + each.box.height)"""
 TYPE = """() => Array.from(document.querySelectorAll("main *"))
-  .filter((each) => each.offsetParent !== null && Array.from(each.childNodes).some((node) => node.nodeType === 3 && node.textContent.trim()))
-  .map((each) => { const style = getComputedStyle(each); return [parseFloat(style.fontSize), parseFloat(style.lineHeight) / parseFloat(style.fontSize)]; })"""
+  .filter((each) => each.offsetParent !== null)
+  .filter((each) => Array.from(each.childNodes).some((node) => node.nodeType === 3 && node.textContent.trim()))
+  .map((each) => getComputedStyle(each))
+  .map((style) => [parseFloat(style.fontSize), parseFloat(style.lineHeight) / parseFloat(style.fontSize)])"""
 
 
-@pytest.mark.parametrize(("size", "touch", "main", "least", "largest"), [("normal", 44, 17, 15, 28), ("big", 60, 24, 20, 40)])
+@pytest.mark.parametrize(
+    ("size", "touch", "main", "least", "largest"), [("normal", 44, 17, 15, 28), ("big", 60, 24, 20, 40)]
+)
 def test_type_and_touch_areas_are_as_large_as_the_norm_wants(
     pick_up: Callable[..., Phone], size: str, touch: int, main: int, least: int, largest: int
 ) -> None:
@@ -562,10 +582,23 @@ def test_type_and_touch_areas_are_as_large_as_the_norm_wants(
     assert phone.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize("look", ["zh-CN.normal", "en.normal", "zh-CN.big", "en.big"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("look", "scheme"),
+    [
+        ("zh-CN.normal", "light"),
+        ("zh-CN.big", "dark"),
+        ("en.normal", "dark"),
+        ("en.big", "light"),
+        pytest.param("zh-CN.normal", "dark", marks=pytest.mark.full),
+        pytest.param("zh-CN.big", "light", marks=pytest.mark.full),
+        pytest.param("en.normal", "light", marks=pytest.mark.full),
+        pytest.param("en.big", "dark", marks=pytest.mark.full),
+    ],
+)
 def test_axe_finds_nothing_on_any_page(pick_up: Callable[..., Phone], look: str, scheme: str) -> None:
-    phone = pick_up(bypass_csp=True, color_scheme=scheme, reduced_motion="reduce")
+    # So tall that no bar at the bottom covers anything: what can be scrolled free is no fault, but axe does not scroll.
+    tall = {"width": PHONE["width"], "height": 3600}
+    phone = pick_up(bypass_csp=True, color_scheme=scheme, reduced_motion="reduce", viewport=tall)
     phone.look(look)
     page, stage = phone.page, phone.stage
     axe = axe_module.Axe()
@@ -618,7 +651,16 @@ def test_the_sheet_can_be_answered_with_the_keyboard_alone(phone: Phone) -> None
     showing_id, _ = phone.asked()
     page = phone.page
     expect(page.locator("#sheet-title")).to_be_focused()
-    for key in ("Tab", "Tab", "Space", "Tab", "Space", "Tab", "Tab", "Enter"):  # certificate, digits, tick, decline, agree
+    for key in (
+        "Tab",
+        "Tab",
+        "Space",
+        "Tab",
+        "Space",
+        "Tab",
+        "Tab",
+        "Enter",
+    ):  # certificate, digits, tick, decline, agree
         page.keyboard.press(key)
     expect(page.locator("h1")).to_have_text(ZH["wait.title"])
     claims = json.loads(from_b64(str(phone.stage.row(showing_id).approval_jwt).split(".")[1]))
@@ -635,19 +677,16 @@ def test_the_history_lists_what_happened(phone: Phone) -> None:
     expect(first).to_contain_text(ZH["result.nothing"])
 
 
-def test_without_scripts_a_still_code_is_shown(pick_up: Callable[..., Phone]) -> None:
-    phone = pick_up()
-    phone.sign_in()
-    phone.show()
-    still = pick_up(java_script_enabled=False, storage_state=phone.context.storage_state())
-    still.page.goto(f"{still.url}/phone/show")
-    assert read_screen(still.page).startswith(PREFIX)
-    expect(still.page.locator("body")).to_contain_text(ZH["show.static"])
-    before = still.stage.newest().showing_id
-    still.stage.clock.advance(1)  # type: ignore[attr-defined]
-    still.page.click("button.button")
-    still.page.wait_for_selector(".still img")
-    assert still.stage.newest().showing_id != before
+def test_without_scripts_a_still_code_is_shown(pick_up: Callable[..., Phone], phone: Phone) -> None:
+    before = phone.show()
+    still = pick_up(java_script_enabled=False, storage_state=phone.context.storage_state()).page
+    still.goto(f"{phone.url}/phone/show")
+    assert read_screen(still).startswith(PREFIX)
+    expect(still.locator("noscript p.centre")).to_have_text(ZH["show.static"])
+    phone.stage.clock.advance(1)  # type: ignore[attr-defined]
+    still.click("noscript button")
+    still.wait_for_selector(".still img")
+    assert phone.stage.newest().showing_id != before
 
 
 def test_on_a_desk_the_phone_is_a_column_in_the_middle(pick_up: Callable[..., Phone]) -> None:
@@ -656,4 +695,3 @@ def test_on_a_desk_the_phone_is_a_column_in_the_middle(pick_up: Callable[..., Ph
     column = box(phone.page, ".phone")
     assert column["width"] <= 480
     assert abs(column["x"] * 2 + column["width"] - 1280) <= 2
-

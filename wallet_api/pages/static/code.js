@@ -100,19 +100,32 @@ export function liveCode(say, refused) {
 /** Keep the screen lit while a code is shown; where a browser cannot, nothing happens. */
 export function keepLit() {
   let lock = null;
+  let wanted = false;
+
+  function drop() {
+    if (lock) lock.release().catch(() => null);
+    lock = null;
+  }
+
   async function take() {
-    if (!("wakeLock" in navigator) || document.hidden) return;
+    // A browser takes the lock away whenever the page is hidden; then it is asked for again.
+    if (!("wakeLock" in navigator) || document.hidden || (wanted && lock && !lock.released)) return;
+    if (wanted && !lock) return; // under way
+    wanted = true;
+    lock = null;
     try {
       lock = await navigator.wakeLock.request("screen");
     } catch (problem) {
-      lock = null; // battery saver, or no permission
+      wanted = false; // battery saver, or no permission
     }
+    if (!wanted) drop();
   }
+
   return {
     take,
     release() {
-      if (lock) lock.release().catch(() => null);
-      lock = null;
+      wanted = false;
+      drop();
     },
   };
 }

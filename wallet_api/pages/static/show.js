@@ -69,7 +69,9 @@ function announce() {
   says.textContent = heading.textContent;
   heading.focus({ preventScroll: true });
   window.scrollTo(0, 0);
-  if (navigator.vibrate && state && state.state === "CLAIMED") navigator.vibrate(60);
+  // Before the first tap on a page a browser refuses to vibrate, and complains.
+  const tapped = navigator.userActivation && navigator.userActivation.hasBeenActive;
+  if (navigator.vibrate && tapped && state && state.state === "CLAIMED") navigator.vibrate(60);
 }
 
 function drawCode() {
@@ -169,6 +171,7 @@ async function glance() {
     if (got.body.asked) data = (await ask("GET", "sheet")).body;
     tag = got.tag;
     failure = null;
+    if (state && state.state === got.body.state && state.version === got.body.version) return;
     if (state && state.state !== got.body.state) Object.assign(choice, { error: null, busy: false });
     take(got.body);
   } catch (problem) {
