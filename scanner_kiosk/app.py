@@ -22,7 +22,8 @@ from consent.telling import Log, new_log
 from consent.window import issuer_of
 from scanner_kiosk.camera import Source, open_source
 from scanner_kiosk.cards import Card, read_cards
-from scanner_kiosk.kiosk import Kiosk, Window
+from scanner_kiosk.chosen import Window
+from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.province_client import HttpLine, Line, ProvinceClient
 from scanner_kiosk.screen import create_screen
 from scanner_kiosk.settings import Settings, WindowSetting, checked, read_windows

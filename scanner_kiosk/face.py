@@ -14,8 +14,9 @@ from consent.clock import rfc3339
 from consent.errors import outcome_of, row
 from consent.provinces import provinces
 from consent.request import NO_OFFICER
+from scanner_kiosk.chosen import Chosen
 from scanner_kiosk.counter import ENDED, Counter, Guidance
-from scanner_kiosk.kiosk import Chosen, Kiosk
+from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.visit import Said
 
 

@@ -21,87 +21,31 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Condition, Event
 from typing import Any, Final
 
 from consent.b64 import digest_of, new_id
 from consent.clock import Clock, shanghai_date
-from consent.code import LENGTH, PREFIX, open_code
-from consent.errors import Reason, Refusal, Unavailable, outcome_of, row
+from consent.errors import Reason, Refusal, Unavailable, outcome_of
 from consent.keylist import KeyList
-from consent.keys import KeyRing
 from consent.people import CitizenId
-from consent.sentences import Audience, Lang, next_step, sentences
 from consent.telling import Log
 from scanner_kiosk.camera import Frame, Latest, Posted, Source
 from scanner_kiosk.cards import Card
+from scanner_kiosk.chosen import Chosen, Window, case_number_of, ticked
 from scanner_kiosk.counter import ASKING, Case, Counter, Guidance, Sighting, sight
 from scanner_kiosk.decode import Reader
+from scanner_kiosk.glance import Glance
 from scanner_kiosk.look import guide, look, margin_of, preview
 from scanner_kiosk.province_client import ProvinceClient
-from scanner_kiosk.visit import Asked, Said, View
+from scanner_kiosk.visit import Asked, View, say
 
 _FRAME_S: Final = 0.25  # how long one step waits for a frame, and so how late a key is noticed
 _REST_S: Final = 0.25
 _TRIES: Final = 3  # of a call that got no answer, before the screen says so
 _BACKOFF_S: Final = 0.4
 _FOREIGN_FOR: Final = timedelta(seconds=3)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """One window that this kiosk may stand for. The names are for choosing; the desk's register has the official ones."""
-
-    name: str
-    unit_zh: str
-    unit_en: str
-    client: ProvinceClient
-
-    @property
-    def id(self) -> tuple[str, str]:
-        """Province and window."""
-        return self.client.province, self.client.window
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
-    """What the officer has chosen: a window, and what is being done there."""
-
-    window: Window
-    register: Mapping[str, Any] | None = None
-    matter: str | None = None
-    type: str | None = None
-
-    def row(self) -> Mapping[str, Any]:
-        """The matter's row in the register; Refusal MATTER_UNKNOWN, or CERTIFICATE_TYPE_NOT_ALLOWED for another type."""
-        for each in (self.register or {}).get("matters", ()):
-            if each["slug"] == self.matter:
-                if self.type not in each["types"]:
-                    raise Refusal(Reason.CERTIFICATE_TYPE_NOT_ALLOWED, detail="type")
-                return dict(each)
-        raise Refusal(Reason.MATTER_UNKNOWN, detail="not offered at this window")
-
-
-class Glance:
-    """Judges the texts of one frame: the accept predicate of the reader, and what it turned down."""
-
-    def __init__(self, ring: KeyRing, now: datetime) -> None:
-        self._ring, self._now = ring, now
-        self.foreign = False
-        self.bad: tuple[str, Reason] | None = None  # digest of the text, and why not
-
-    def __call__(self, text: str) -> bool:
-        if not text.startswith(PREFIX) or len(text) > 2 * LENGTH:
-            self.foreign = True
-            return False
-        try:
-            open_code(text, self._ring, now=self._now)
-        except Refusal as no:
-            self.bad = digest_of(text.encode("utf-8", "surrogatepass")), no.reason
-            return False
-        return True
 
 
 class Kiosk:
@@ -348,9 +292,9 @@ class Kiosk:
             case = Case(
                 matter=matter["slug"],
                 type=str(self._chosen.type),
-                case_number=_case_number(case_number),
+                case_number=case_number_of(case_number),
                 cause=matter["name_zh"],
-                preconditions=_ticked(matter, preconditions),
+                preconditions=ticked(matter, preconditions),
                 person=self._person(id_number, card, needed=bool(matter["holder_match"]), now=now),
             )
             self._put(self._counter.started(case))
@@ -473,33 +417,3 @@ class Kiosk:
     def _let_go(self, counter: Counter) -> None:
         if counter.view is not None:
             self._to_forget.append((self._chosen.window.client, counter.view.request_id, _TRIES))
-
-
-def say(reason: Reason, facts: Mapping[str, str | int] | None = None) -> Said:
-    """A reason in the words of the counter."""
-    known = dict(facts or {})
-    return Said(
-        reason=reason,
-        sentence_zh=sentences(reason, Lang.ZH_CN, Audience.COUNTER, **known),
-        sentence_en=sentences(reason, Lang.EN, Audience.COUNTER, **known),
-        next_zh=next_step(reason, Lang.ZH_CN, Audience.COUNTER, **known),
-        next_en=next_step(reason, Lang.EN, Audience.COUNTER, **known),
-        clause=row(reason).clause,
-    )
-
-
-def _case_number(text: str) -> str:
-    case = text.strip()
-    if not 1 <= len(case) <= 64 or not case.isprintable():
-        raise Refusal(Reason.BODY_INVALID, detail="case_number")
-    return case
-
-
-def _ticked(matter: Mapping[str, Any], ticked: Sequence[str]) -> tuple[str, ...]:
-    """The preconditions, all of them; the desk would refuse later what is missing now."""
-    for each in matter["preconditions"]:
-        if each["slug"] not in ticked:
-            raise Refusal(
-                Reason.PRECONDITION_MISSING, detail=each["slug"], what=each["text_zh"], what_en=each["text_en"]
-            )
-    return tuple(each["slug"] for each in matter["preconditions"])

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from consent.errors import Outcome, Reason
+from consent.errors import Outcome, Reason, row
+from consent.sentences import Audience, Lang, next_step, sentences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +51,16 @@ class View:
     officer: str
     asked_at: str
     answer_by: str
+
+
+def say(reason: Reason, facts: Mapping[str, str | int] | None = None) -> Said:
+    """A reason in the words of the counter."""
+    known = dict(facts or {})
+    return Said(
+        reason=reason,
+        sentence_zh=sentences(reason, Lang.ZH_CN, Audience.COUNTER, **known),
+        sentence_en=sentences(reason, Lang.EN, Audience.COUNTER, **known),
+        next_zh=next_step(reason, Lang.ZH_CN, Audience.COUNTER, **known),
+        next_en=next_step(reason, Lang.EN, Audience.COUNTER, **known),
+        clause=row(reason).clause,
+    )

@@ -22,8 +22,7 @@ from scanner_kiosk.counter import (
     Counter,
     sight,
 )
-from scanner_kiosk.kiosk import say
-from scanner_kiosk.visit import Asked, View
+from scanner_kiosk.visit import Asked, View, say
 from tests.counter_rig import COPY, PERSON, START
 
 CASE = Case(

@@ -20,8 +20,8 @@ from consent.errors import Reason, Refusal
 from consent.failpoint import reach
 from consent.stores import handover
 from consent.transport import Letter, Topic
-from tests.counts import count
 from tests.country import Scene, Stage, refused, rows
+from tests.counts import count
 from verifier.stores import inner
 from verifier.stores import library as library_tables
 from verifier.work import LEASE

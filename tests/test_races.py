@@ -29,8 +29,8 @@ from consent.showing import Person
 from consent.stores.valkey import start_valkey
 from consent.transport import Letter, Topic, letter_from, read_letter, write_letter
 from scanner_kiosk.country.people import pair
-from tests.counts import count
 from tests.country import Scene, Stage, read_ledger
+from tests.counts import count
 from verifier.peers import CONTENTS
 from verifier.stores import inner
 from verifier.stores import library as library_tables

@@ -24,9 +24,10 @@ from consent.telling import new_log
 from scanner_kiosk import app as parts
 from scanner_kiosk import scene
 from scanner_kiosk.camera import open_source
-from scanner_kiosk.kiosk import Kiosk, say
+from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.picture import read_picture
 from scanner_kiosk.settings import Settings
+from scanner_kiosk.visit import say
 from tests.counter_rig import PERSON, Rig, new_rig, png
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

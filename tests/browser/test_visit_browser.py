@@ -103,9 +103,12 @@ def open_counter(browser: Any, country: Served, lang: str, size: tuple[int, int]
 
 def choose(page: Any, persona: Any) -> None:
     """Jiangsu's real-estate centre takes up a case of this person."""
+    page.click("#place summary")
     page.select_option("#province", "32")
     until(lambda: page.locator("#window option[value='32-R1']").count() or None)
     page.select_option("#window", "32-R1")
+    if page.locator("#place[open]").count():
+        page.click("#place summary")
     until(lambda: page.locator("#matter option[value='realestate.register']").count() or None)
     page.select_option("#matter", "realestate.register")
     page.select_option("#type", "marriage")

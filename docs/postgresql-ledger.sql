@@ -1,0 +1,18 @@
+-- After the tables are there (see postgresql.sql): what the verifier may do is narrowed to what it does.
+--
+--     psql -v ON_ERROR_STOP=1 -f docs/postgresql-ledger.sql
+--
+-- The role that serves adds to a ledger and reads it; it cannot change or take away an entry. In the hand-over database the
+-- verifier moves showings on and answers errands; vendors and their tokens are not its business.
+
+\connect huzheng_inner_31
+REVOKE UPDATE, DELETE ON ledger FROM huzheng_verifier_31;
+REVOKE INSERT, DELETE ON ledger_head FROM huzheng_verifier_31;
+
+\connect huzheng_library_31
+REVOKE UPDATE, DELETE ON ledger FROM huzheng_verifier_31;
+REVOKE INSERT, DELETE ON ledger_head FROM huzheng_verifier_31;
+
+\connect huzheng_handover_31
+GRANT SELECT, UPDATE ON showings, errands TO huzheng_verifier_31;
+GRANT SELECT ON alembic_version_handover TO huzheng_verifier_31;
