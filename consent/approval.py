@@ -29,9 +29,7 @@ class Decision(StrEnum):
     WITHDRAW = "withdraw"
 
 
-HANDLE: Final = Text(
-    25, 25, re.compile(r"[1-9][0-9]\.[A-Za-z0-9_-]{21}[AQgw]")
-)  # library's province "." 128 bits
+HANDLE: Final = Text(25, 25, re.compile(r"[1-9][0-9]\.[A-Za-z0-9_-]{21}[AQgw]"))  # library's province "." 128 bits
 
 APPROVAL: Final = Kind(
     typ="approval+jwt",
@@ -81,9 +79,7 @@ def seal_approval(
     return seal(APPROVAL, claims, key, audience=province, now=now)
 
 
-def open_approval(
-    text: str, device: PublicKey, *, province: str, request_digest: str, now: datetime
-) -> Approval:
+def open_approval(text: str, device: PublicKey, *, province: str, request_digest: str, now: datetime) -> Approval:
     """An answer of this device to this request; Refusal DOCUMENT_… or APPROVAL_MISMATCH."""
     sealed = open_sealed(APPROVAL, text, OneKey(device), audience=province, now=now)
     if sealed.claims["req"] != request_digest:

@@ -40,9 +40,7 @@ from consent.seal import SKEW
 
 TYP: Final = "YRD1"  # how the key ring calls this kind
 PREFIX: Final = "YRD1:"
-LENGTH: Final = (
-    173  # characters, prefix included; the budget is 178, the most that version 7 at level M takes
-)
+LENGTH: Final = 173  # characters, prefix included; the budget is 178, the most that version 7 at level M takes
 LIFE: Final = timedelta(seconds=60)
 
 _SIGNATURE = 64  # bytes: Ed25519, or r and s of P-256
@@ -80,9 +78,7 @@ def open_code(text: str, ring: KeyRing, *, now: datetime) -> Code:
         raise Refusal(Reason.CODE_MALFORMED, detail="not the one spelling of a code")
     if not _holds(key.public, signature, _signed(protected, payload)):  # 3
         raise Refusal(Reason.CODE_BAD_SIGNATURE, detail=f"key {key.kid}")
-    return Code(
-        province=key.issuer, cti=raw[_CTI], issued_at=from_epoch(issued), expires_at=from_epoch(expires)
-    )
+    return Code(province=key.issuer, cti=raw[_CTI], issued_at=from_epoch(issued), expires_at=from_epoch(expires))
 
 
 def fresh(code: Code, *, now: datetime) -> Code:

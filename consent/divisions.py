@@ -46,16 +46,13 @@ class Division:
 def divisions() -> Mapping[str, Division]:
     """Every county code of the four provinces that we know of, by code. Read once; cannot be changed."""
     table = json.loads(files("consent").joinpath("divisions.json").read_text(encoding="utf-8"))
-    found = [
-        Division(code=code, name=name, standing=Standing.CURRENT) for code, name in table["current"].items()
-    ]
+    found = [Division(code=code, name=name, standing=Standing.CURRENT) for code, name in table["current"].items()]
     found += [
         Division(code=code, name=old["name"], standing=Standing.RETIRED, last_year=old["last_year"])
         for code, old in table["retired"].items()
     ]
     found += [
-        Division(code=code, name=name, standing=Standing.STATISTICAL)
-        for code, name in table["statistical"].items()
+        Division(code=code, name=name, standing=Standing.STATISTICAL) for code, name in table["statistical"].items()
     ]
     return MappingProxyType({division.code: division for division in sorted(found, key=lambda d: d.code)})
 

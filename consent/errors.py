@@ -178,15 +178,11 @@ _NOTICE: Final = "沪民婚发〔2024〕4号"
 
 
 def _no(http: int, clause: str = "", *, retry: bool = False) -> Row:
-    return Row(
-        http=http, outcome=Outcome.REFUSED, retry=retry, clause=f"{_NOTICE} {clause}" if clause else ""
-    )
+    return Row(http=http, outcome=Outcome.REFUSED, retry=retry, clause=f"{_NOTICE} {clause}" if clause else "")
 
 
 def _unclear(http: int, clause: str = "") -> Row:
-    return Row(
-        http=http, outcome=Outcome.UNDETERMINED, retry=False, clause=f"{_NOTICE} {clause}" if clause else ""
-    )
+    return Row(http=http, outcome=Outcome.UNDETERMINED, retry=False, clause=f"{_NOTICE} {clause}" if clause else "")
 
 
 def _silent(http: int) -> Row:

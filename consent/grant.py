@@ -111,9 +111,7 @@ def open_consent(text: str, keys: Keys, *, request: Request, now: datetime) -> C
 
 def open_grant(consent: Consent, key: EnvelopeKey) -> Grant:
     """The envelope in a consent, for the library that it names."""
-    found: Any = strict_json(
-        key.open(consent.envelope, info=consent.sealed.claims["req"]), depth=1, members=3
-    )
+    found: Any = strict_json(key.open(consent.envelope, info=consent.sealed.claims["req"]), depth=1, members=3)
     if not _GRANT.fits(found):
         raise Refusal(Reason.DOCUMENT_CLAIMS, detail="grant")
     if found["certificate"].partition(".")[0] != consent.library:

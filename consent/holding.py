@@ -21,9 +21,7 @@ from consent.request import CERTIFICATE_TYPES
 from consent.seal import Sealed, open_sealed, seal, strict_json
 from consent.shapes import DIGEST, Listing, Members, Text, choice
 
-HOLDING: Final = Kind(
-    typ="holding+jwt", claims={"holder": DIGEST, "under": DIGEST}, life=timedelta(seconds=60)
-)
+HOLDING: Final = Kind(typ="holding+jwt", claims={"holder": DIGEST, "under": DIGEST}, life=timedelta(seconds=60))
 STATUSES: Final = (
     "VALID",
     "SUPERSEDED",

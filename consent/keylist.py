@@ -38,9 +38,7 @@ class KeyList:
         return found
 
 
-def write_key_list(
-    path: Path, *, version: int, keys: Iterable[PublicKey], recipients: Mapping[str, Recipient]
-) -> str:
+def write_key_list(path: Path, *, version: int, keys: Iterable[PublicKey], recipients: Mapping[str, Recipient]) -> str:
     """Write a list and return the digest by which the rooms pin it."""
     rows = {
         "version": version,

@@ -203,9 +203,7 @@ class SigningKey:
 
     def published(self, *kinds: str, not_before: datetime, not_after: datetime) -> PublicKey:
         """The row for the ring: this key, for these kinds, in this time."""
-        return public_key(
-            self.public, issuer=self.issuer, kinds=kinds, not_before=not_before, not_after=not_after
-        )
+        return public_key(self.public, issuer=self.issuer, kinds=kinds, not_before=not_before, not_after=not_after)
 
     def pem(self, *, mark: str = SANDBOX_MARK) -> str:
         """PKCS 8 text for a key file. Only the founder of a sandbox writes keys, so the mark is the default."""
@@ -218,9 +216,7 @@ def signing_key(private: object, *, issuer: str) -> SigningKey:
     if not isinstance(private, Ed25519PrivateKey | EllipticCurvePrivateKey):
         raise Refusal(Reason.KEY_NOT_ALLOWED, detail="not a private key that signs")
     public = private.public_key()
-    return SigningKey(
-        issuer=issuer, alg=algorithm_of(public), kid=to_b64(thumbprint(public)), private=private
-    )
+    return SigningKey(issuer=issuer, alg=algorithm_of(public), kid=to_b64(thumbprint(public)), private=private)
 
 
 def new_key(alg: str, *, issuer: str) -> SigningKey:

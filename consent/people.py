@@ -283,13 +283,7 @@ class Name:
     def masked(self) -> str:
         """`张*`, `张*三`, `阿***·**提`: first and last character and the separators stay."""
         letters = [place for place, char in enumerate(self.raw) if char not in _KEPT_IN_MASK]
-        shown = (
-            {letters[0], letters[-1]}
-            if len(letters) > 2
-            else set(letters[:1])
-            if len(letters) == 2
-            else set()
-        )
+        shown = {letters[0], letters[-1]} if len(letters) > 2 else set(letters[:1]) if len(letters) == 2 else set()
         hidden = set(letters) - shown
         return "".join("*" if place in hidden else char for place, char in enumerate(self.raw))
 

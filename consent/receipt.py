@@ -16,9 +16,7 @@ from consent.request import REQUEST, Ask
 from consent.seal import Sealed, open_sealed, seal
 from consent.shapes import DIGEST, Maybe, Members, Number, choice
 
-LIFE: Final = timedelta(
-    days=3660
-)  # processing records are kept for at least three years, archives for longer
+LIFE: Final = timedelta(days=3660)  # processing records are kept for at least three years, archives for longer
 SIDES: Final = ("citizen", "unit", "library")
 
 RECEIPT: Final = Kind(

@@ -129,9 +129,7 @@ class Aside:
         return close_envelope(to, json.dumps(payload).encode(), info=request_digest)
 
 
-_ASIDE: Final = Members(
-    {"salt": ID128, "id": Maybe(Text(18, 15)), "digits": Text(2, 2, re.compile(r"[0-9]{2}"))}
-)
+_ASIDE: Final = Members({"salt": ID128, "id": Maybe(Text(18, 15)), "digits": Text(2, 2, re.compile(r"[0-9]{2}"))})
 
 
 def open_aside(text: str, key: EnvelopeKey, request: Request) -> Aside:

@@ -88,9 +88,7 @@ def write_letter(
     """A letter whose content (JSON) only `recipient`, the inner network of `to`, can read."""
     info = belongs_to(sender, to, topic, request_id)
     body = close_envelope(recipient, json.dumps(dict(content), ensure_ascii=False).encode(), info=info)
-    return Letter(
-        sender=sender, to=to, topic=topic, unit=unit, matter=matter, request_id=request_id, body=body
-    )
+    return Letter(sender=sender, to=to, topic=topic, unit=unit, matter=matter, request_id=request_id, body=body)
 
 
 def read_letter(letter: Letter, key: EnvelopeKey, *, content: Members) -> dict[str, Any]:

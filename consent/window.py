@@ -49,9 +49,7 @@ def seal_window(key: SigningKey, *, province: str, method: str, path: str, body:
     return seal(WINDOW, claims, key, audience=province, now=now)
 
 
-def open_window(
-    text: str, keys: Keys, *, province: str, method: str, path: str, body: bytes, now: datetime
-) -> Proof:
+def open_window(text: str, keys: Keys, *, province: str, method: str, path: str, body: bytes, now: datetime) -> Proof:
     """The proof of this call, or Refusal DOCUMENT_… . The caller keeps (issuer, jti) for single use."""
     sealed = open_sealed(WINDOW, text, keys, audience=province, now=now)
     claims = sealed.claims

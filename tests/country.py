@@ -144,7 +144,9 @@ class Stage:
         matter = attack.pop("matter", None) or MATTER_OF[type_]
         window = attack.pop("window", None) or window_for(desk, matter)
         client = self.country.window_client(desk, window)
-        asked = ask(self, client, who, code=attack.pop("code", None) or phone.code(), matter=matter, type_=type_, **attack)
+        asked = ask(
+            self, client, who, code=attack.pop("code", None) or phone.code(), matter=matter, type_=type_, **attack
+        )
         return Scene(stage=self, who=who, phone=phone, client=client, asked=asked, desk=desk)
 
     def set_status(self, scene: Scene, status: str) -> None:
@@ -268,9 +270,7 @@ class Scene:
 
     def row(self) -> Any:
         """The desk's row of this visit."""
-        (row,) = (
-            each for each in self.stage.rows(self.desk, inner.visits) if each.request_id == self.asked.request_id
-        )
+        (row,) = (each for each in self.stage.rows(self.desk, inner.visits) if each.request_id == self.asked.request_id)
         return row
 
     def claim(self) -> Any:
@@ -297,9 +297,7 @@ def open_stage(folder: Path, *, log: Log | None = None, redis: Valkey | None = N
 
 
 @contextmanager
-def staged(
-    founded: Founded, pristine: Path, *, log: Log | None = None, redis: Valkey | None = None
-) -> Iterator[Stage]:
+def staged(founded: Founded, pristine: Path, *, log: Log | None = None, redis: Valkey | None = None) -> Iterator[Stage]:
     """Put a founded country together; `pristine` is a folder that is not there yet."""
     clock = MovableClock(START)
     # The country says ShiftedClock because its threads really wait; ours do not.
@@ -372,9 +370,7 @@ def _claims_books(province: Province, book: list[Entry]) -> None:
     assert len({each.showing_id for each in claims}) == len(claims)
 
 
-def _desk_books(
-    province: Province, book: list[Entry], spent: Mapping[tuple[str, str], Any], *, now: datetime
-) -> None:
+def _desk_books(province: Province, book: list[Entry], spent: Mapping[tuple[str, str], Any], *, now: datetime) -> None:
     visits = rows(province.office.inner, inner.visits)
     assert sorted(_requests(book, Act.ASKED)) == sorted(each.request_digest for each in visits)
     admitted = [each for each in visits if each.copy is not None]

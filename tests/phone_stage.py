@@ -98,7 +98,11 @@ def sheet_of(request: str, now: datetime, *, declare: bool = True, type_: str = 
     )
     return {
         "request": request,
-        "unit": {"uscc": "11310000MB2F30019L", "name_zh": "徐汇区不动产登记中心", "name_en": "Xuhui Real Estate Registry"},
+        "unit": {
+            "uscc": "11310000MB2F30019L",
+            "name_zh": "徐汇区不动产登记中心",
+            "name_en": "Xuhui Real Estate Registry",
+        },
         "place_zh": "徐汇区南宁路999号 一层大厅",
         "place_en": "Ground floor, 999 Nanning Road, Xuhui",
         "window": "hall-1.w07",
@@ -139,7 +143,9 @@ class Stage:
         """The showing that was opened last."""
         table = handover.showings
         with reading(self.engine) as connection:
-            found = connection.execute(select(table.c.showing_id).order_by(table.c.opened_at.desc()).limit(1)).scalar_one()
+            found = connection.execute(
+                select(table.c.showing_id).order_by(table.c.opened_at.desc()).limit(1)
+            ).scalar_one()
             row = handover.find(connection, found)
         assert row is not None
         return row
@@ -173,7 +179,11 @@ class Stage:
         """A counter claims the showing; returns the sheet."""
         now = self.clock.now()
         written = sheet_of(to_b64(b"%-32s" % showing_id.encode()), now, **sheet)
-        columns = {"sheet": json.dumps(written, ensure_ascii=False), "request_digest": written["request"], "asked_at": now}
+        columns = {
+            "sheet": json.dumps(written, ensure_ascii=False),
+            "request_digest": written["request"],
+            "asked_at": now,
+        }
         self.move(showing_id, "claim", holdings=found, **columns)
         return written
 
@@ -193,7 +203,7 @@ class Stage:
         """Finish every errand "holdings" with this answer; returns how many there were."""
         now = self.clock.now()
         with writing(self.engine) as connection:
-            items = take(connection, handover.errands, now=now, lease=timedelta(seconds=5), limit=50)
+            items = take(connection, handover.errands, now=now, lease=timedelta(seconds=5), limit=1000)
             for item in items:
                 finish(connection, handover.errands, item, now=now, answer=found)
                 table = handover.showings
@@ -208,7 +218,10 @@ class Stage:
         """All errands as (kind, ref, body)."""
         table = handover.errands
         with reading(self.engine) as connection:
-            return [(row.kind, row.ref, json.loads(row.body)) for row in connection.execute(select(table).order_by(table.c.id))]
+            return [
+                (row.kind, row.ref, json.loads(row.body))
+                for row in connection.execute(select(table).order_by(table.c.id))
+            ]
 
     def errands_of(self, kind: str) -> list[tuple[str, str, dict[str, Any]]]:
         """Those of one kind."""
@@ -285,4 +298,15 @@ def serving(app: Flask) -> Iterator[str]:
         server.server_close()
 
 
-__all__ = ["PEOPLE", "PHONES", "Stage", "certificate", "holdings", "new_id", "people", "serving", "set_stage", "sheet_of"]
+__all__ = [
+    "PEOPLE",
+    "PHONES",
+    "Stage",
+    "certificate",
+    "holdings",
+    "new_id",
+    "people",
+    "serving",
+    "set_stage",
+    "sheet_of",
+]

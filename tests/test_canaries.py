@@ -11,7 +11,7 @@ import base64
 import json
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import StringIO
@@ -27,7 +27,6 @@ from consent.telling import new_log
 from consent.transport import Topic
 from scanner_kiosk.country.lines import WsgiLine
 from scanner_kiosk.country.people import pair, personas
-from scanner_kiosk.province_client import Reply
 from tests.country import START, Stage, light_folder, open_stage, persona, refused
 from tests.test_visit import silent_library
 
@@ -61,7 +60,9 @@ def forms(number: str) -> dict[str, bytes]:
 
 def hits(text: bytes) -> list[str]:
     """Which forms of which numbers stand in a text; a number is named by its last four characters."""
-    return [f"{form} of …{number[-4:]}" for number in numbers() for form, needle in forms(number).items() if needle in text]
+    return [
+        f"{form} of …{number[-4:]}" for number in numbers() for form, needle in forms(number).items() if needle in text
+    ]
 
 
 @dataclass(slots=True)
@@ -72,6 +73,28 @@ class Told:
     addresses: list[str] = field(default_factory=list)
     errors: list[bytes] = field(default_factory=list)
     redis: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Witness:
+    """Stands before an application and keeps what is asked and every error that is answered."""
+
+    app: Callable[..., Iterable[bytes]]
+    told: Told
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        self.told.addresses.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}")
+        failed: list[str] = []
+
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            if status >= "400":
+                failed.append(f"{status} {headers}")
+            return start_response(status, headers, *more)
+
+        body = list(self.app(environ, start))
+        if failed:
+            self.told.errors.append(failed[0].encode() + b"".join(body))
+        return body
 
 
 class _Ear(logging.Handler):
@@ -86,17 +109,7 @@ class _Ear(logging.Handler):
 @pytest.fixture(scope="module")
 def day() -> Iterator[tuple[Stage, Told]]:
     """A day with every kind of end, and all that was told of it."""
-    told, patch = Told(), pytest.MonkeyPatch()
-    real = WsgiLine.call
-
-    def call(line: WsgiLine, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
-        reply = real(line, method, path, body, headers)
-        told.addresses.append(f"{method} {path}")
-        if reply.status >= 400:
-            told.errors.append(json.dumps(dict(reply.headers)).encode() + reply.body)
-        return reply
-
-    patch.setattr(WsgiLine, "call", call)
+    told = Told()
     ear, root = _Ear(told.log), logging.getLogger()
     level = root.level
     root.addHandler(ear)
@@ -110,12 +123,14 @@ def day() -> Iterator[tuple[Stage, Told]]:
             log = new_log("canary", MovableClock(START), stream=told.log, level="debug")
             try:
                 with open_stage(folder, log=log, redis=valkey) as stage:
+                    country = stage.country
+                    for app in (*country.wallets.values(), *country.verifiers.values(), country.exchange):
+                        app.wsgi_app = _Witness(app.wsgi_app, told)  # type: ignore[method-assign]
                     _live(stage)
                     client.publish("hz:end", b"")
                     listening.join(timeout=10)
                     yield stage, told
             finally:
-                patch.undo()
                 root.removeHandler(ear)
                 root.setLevel(level)
                 client.close()

@@ -132,10 +132,7 @@ def test_reasons_of_law_quote_their_clause() -> None:
 
 
 def test_facts_are_spoken_in_the_reader_s_language() -> None:
-    assert (
-        sentences(Reason.LIBRARY_UNREACHABLE, "zh-CN", "counter", what="33")
-        == "暂时无法核验：浙江省证照库无响应"
-    )
+    assert sentences(Reason.LIBRARY_UNREACHABLE, "zh-CN", "counter", what="33") == "暂时无法核验：浙江省证照库无响应"
     assert "Zhejiang" in sentences(Reason.LIBRARY_UNREACHABLE, "en", "counter", what="33")
     status = sentences(Reason.CERTIFICATE_NOT_VALID, "zh-CN", "citizen", status="ANNULLED")
     assert status == "该证照当前状态为婚姻已撤销"

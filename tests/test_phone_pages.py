@@ -409,7 +409,9 @@ def test_a_second_showing_ends_the_first(browser: Browser, stage: Stage) -> None
     assert stage.row(second).state == "OPEN"
 
 
-def test_the_picture_is_the_code_of_this_slice_black_on_white(browser: Browser, stage: Stage, clock: MovableClock) -> None:
+def test_the_picture_is_the_code_of_this_slice_black_on_white(
+    browser: Browser, stage: Stage, clock: MovableClock
+) -> None:
     showing_id = browser.show()
     answer = browser.get("code").json
     assert answer["refresh_in"] == 30
@@ -488,7 +490,9 @@ def test_another_device_cannot_answer(browser: Browser, stage: Stage) -> None:
     assert browser.get("state").json["state"] == "CLAIMED"
 
 
-@pytest.mark.parametrize("body", [{}, {"approval": 1}, {"approval": ""}, {"approval": "a" * 1401}, {"approval": "a", "b": 1}])
+@pytest.mark.parametrize(
+    "body", [{}, {"approval": 1}, {"approval": ""}, {"approval": "a" * 1401}, {"approval": "a", "b": 1}]
+)
 def test_an_answer_of_another_shape_is_refused(shared: Browser, body: dict[str, Any]) -> None:
     for path in ("approval", "withdraw"):
         assert code_of(shared.post(path, body)) == "BODY_INVALID"
@@ -647,7 +651,9 @@ def test_every_text_is_used_and_every_used_text_is_there() -> None:
     families = {"status.", "type.", "step.", "nav.", "result."}  # looked up by state, kind or tab
     unused = {key for key in keys if f'"{key}"' not in written and not any(key.startswith(each) for each in families)}
     assert unused == set()
-    asked = set(re.findall(r'\bt\("([a-z0-9.]+)"\s*[,)]', written)) | set(re.findall(r'data-text="([a-z0-9.]+)"', written))
+    asked = set(re.findall(r'\bt\("([a-z0-9.]+)"\s*[,)]', written)) | set(
+        re.findall(r'data-text="([a-z0-9.]+)"', written)
+    )
     asked |= set(re.findall(r't\["([a-z0-9.]+)"\]', written)) | set(re.findall(r'part\("([a-z.]+)"', written))
     assert asked - keys == set()
     assert len(asked) > 60
@@ -671,8 +677,12 @@ def test_every_state_in_which_a_showing_can_end_has_a_heading() -> None:
 def test_scripts_are_plain_and_local_and_never_write_markup() -> None:
     for each in (PAGES / "static").glob("*.js"):
         code = "\n".join(line.partition("// ")[0] for line in each.read_text(encoding="utf-8").splitlines())
-        assert re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", code) is None, each
-        assert re.search(r"\?\.[a-zA-Z(\[]|\?\?|\|\|=|&&=|#[a-z]+\s*[=;(]", code.replace('"#i-"', "")) is None, each  # ES2019
+        assert (
+            re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", code) is None
+        ), each
+        assert re.search(r"\?\.[a-zA-Z(\[]|\?\?|\|\|=|&&=|#[a-z]+\s*[=;(]", code.replace('"#i-"', "")) is None, (
+            each
+        )  # ES2019
         assert re.findall(r"https?://[^\s\"']+", code) in ([], ["http://www.w3.org/2000/svg"]), each
 
 

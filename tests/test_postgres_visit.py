@@ -71,7 +71,7 @@ def run_sql(cluster: str, path: Path, code: str) -> None:
             continue
         engine = create_engine(address(cluster, database, "huzheng"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            for statement in filter(str.strip, part.split(";\n")):
+            for statement in filter(str.strip, re.split(r";\s*\n", part)):
                 connection.execute(text(statement))
         engine.dispose()
 

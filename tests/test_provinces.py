@@ -14,9 +14,7 @@ from consent.provinces import province, province_of_division, provinces
 
 
 def test_there_are_four_provinces_with_an_app_each() -> None:
-    assert {
-        code: (found.name_en, found.app_id, found.app_name_zh) for code, found in provinces().items()
-    } == {
+    assert {code: (found.name_en, found.app_id, found.app_name_zh) for code, found in provinces().items()} == {
         "31": ("Shanghai", "suishenban", "随申办"),
         "32": ("Jiangsu", "sufuban", "苏服办"),
         "33": ("Zhejiang", "zheliban", "浙里办"),

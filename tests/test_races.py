@@ -229,7 +229,9 @@ def _one_race(stage: Stage, certificate: str, *, fetch_first: bool) -> str:
 def _answers(stage: Stage, request: Any, consent: Any) -> tuple[Any, Any]:
     """What the library answered: the copy (or the reason for none), and the reason in the answer to the withdrawal."""
     with stage.province("33").office.inner.connect() as conn:
-        rows = conn.execute(inner.outbox.select().where(inner.outbox.c.ref.in_([request.digest, consent.sealed.digest])))
+        rows = conn.execute(
+            inner.outbox.select().where(inner.outbox.c.ref.in_([request.digest, consent.sealed.digest]))
+        )
         letters = [letter_from(row.body.encode()) for row in rows]
     assert sorted(letter.topic for letter in letters) == [Topic.COPY, Topic.WITHDRAWN]
     found: dict[Topic, Any] = {}

@@ -263,9 +263,7 @@ def test_the_embedded_server_has_no_port_and_keeps_nothing(server: Valkey) -> No
     assert not path.parent.exists()
 
 
-def test_a_given_redis_is_used_and_nothing_is_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_given_redis_is_used_and_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(valkey.ENVIRONMENT, "redis://redis.example:6379/0")
     found = start_valkey(tmp_path)
     assert (found.url, found.engine, found.pid) == ("redis://redis.example:6379/0", "external", None)

@@ -83,9 +83,7 @@ def words(engine: Engine) -> Engine:
 def test_an_instant_comes_back_to_the_microsecond_and_in_utc(words: Engine) -> None:
     shanghai = NOW.astimezone(timezone(timedelta(hours=8)))
     with writing(words) as connection:
-        connection.execute(
-            insert(instants), [{"id": 1, "at": shanghai}, {"id": 2, "at": NOW.replace(microsecond=0)}]
-        )
+        connection.execute(insert(instants), [{"id": 1, "at": shanghai}, {"id": 2, "at": NOW.replace(microsecond=0)}])
     with reading(words) as connection:
         found = connection.execute(select(instants.c.at).order_by(instants.c.at)).scalars().all()
         same = connection.execute(select(instants.c.id).where(instants.c.at == shanghai)).scalar_one()
@@ -373,9 +371,7 @@ def neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Owner
     (folder / "env.py").write_text(
         "from consent.stores.migrations import inside_alembic\ninside_alembic()\n", encoding="utf-8"
     )
-    (folder / "versions" / "0001_first.py").write_text(
-        _REVISION.format("0001", None, "notes"), encoding="utf-8"
-    )
+    (folder / "versions" / "0001_first.py").write_text(_REVISION.format("0001", None, "notes"), encoding="utf-8")
     monkeypatch.syspath_prepend(str(folder.parent))
     metadata = MetaData()
     Table("notes", metadata, Column("id", Integer, primary_key=True))
@@ -408,14 +404,10 @@ def test_two_owners_in_one_database_move_apart(store: Engine, neighbour: Owner) 
     assert schema_differences(store, handover.OWNER, others=[neighbour]) == []
 
 
-def test_a_migration_that_breaks_leaves_the_old_schema(
-    engine: Engine, neighbour: Owner, tmp_path: Path
-) -> None:
+def test_a_migration_that_breaks_leaves_the_old_schema(engine: Engine, neighbour: Owner, tmp_path: Path) -> None:
     migrate(engine, neighbour)
     broken = _REVISION.format("0002", "0001", "half_way") + "    raise KeyError('broken')\n"
-    (tmp_path / "packages" / "neighbour_history" / "versions" / "0002_broken.py").write_text(
-        broken, encoding="utf-8"
-    )
+    (tmp_path / "packages" / "neighbour_history" / "versions" / "0002_broken.py").write_text(broken, encoding="utf-8")
     with pytest.raises(KeyError):
         migrate(engine, neighbour)
     assert schema_differences(engine, neighbour) == []
@@ -474,9 +466,7 @@ def test_uses_are_forgotten_only_after_the_document_expired(store: Engine) -> No
 
 def _put(engine: Engine, ref: str, **more: Any) -> int | None:
     with writing(engine) as connection:
-        return queue.put(
-            connection, handover.errands, kind="claim", ref=ref, body={"什": [1]}, now=NOW, **more
-        )
+        return queue.put(connection, handover.errands, kind="claim", ref=ref, body={"什": [1]}, now=NOW, **more)
 
 
 def _take(engine: Engine, now: datetime = NOW, limit: int = 10) -> list[Item]:
@@ -672,9 +662,7 @@ def test_of_counters_that_claim_together_one_wins(store: Engine) -> None:
     _open(store, "a" * 24)
     with ThreadPoolExecutor(8) as pool:
         won = list(
-            pool.map(
-                lambda n: _move(store, "a" * 24, "CLAIMED", "OPEN", request_digest=f"digest-{n}"), range(16)
-            )
+            pool.map(lambda n: _move(store, "a" * 24, "CLAIMED", "OPEN", request_digest=f"digest-{n}"), range(16))
         )
     assert won.count(True) == 1
     found = _find(store, "a" * 24)
@@ -710,9 +698,7 @@ def test_the_sweep_sees_what_has_expired_and_history_the_newest_first(store: Eng
     with reading(store) as connection:
         due = handover.past(connection, states={"CLAIMED", "OPEN"}, expired_by=NOW + 2 * LEASE, limit=9)
         newest = handover.of_holder(connection, app="suishenban", sub="sub-1", limit=2)
-        older = handover.of_holder(
-            connection, app="suishenban", sub="sub-1", limit=2, before=newest[-1].opened_at
-        )
+        older = handover.of_holder(connection, app="suishenban", sub="sub-1", limit=2, before=newest[-1].opened_at)
         nobody = handover.find(connection, "f" * 24)
     assert [int(row.showing_id, 16) for row in due] == [0, 1]
     assert [int(row.showing_id, 16) for row in newest] == [2, 1]

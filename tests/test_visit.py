@@ -202,7 +202,10 @@ REFUSED_AT_THE_DESK: dict[str, tuple[Reason, Callable[[Stage], dict[str, Any]]]]
     "nobody's ID number at the counter": (Reason.HOLDER_MATCH_MISSING, lambda stage: {"number": None}),
     "a cause with a control character": (Reason.BODY_INVALID, lambda stage: {"cause": "买房\x07"}),
     "a case number with a line break": (Reason.BODY_INVALID, lambda stage: {"case_number": "2026\n1"}),
-    "a matter that is no slug": (Reason.BODY_INVALID, lambda stage: {"matter": "Realestate Register", "window": "32-R1"}),
+    "a matter that is no slug": (
+        Reason.BODY_INVALID,
+        lambda stage: {"matter": "Realestate Register", "window": "32-R1"},
+    ),
 }
 
 
@@ -575,7 +578,9 @@ def test_declining_and_silence_look_alike_at_the_counter(stage: Stage) -> None:
     assert (no.state, no.outcome, no.said) == (nothing.state, nothing.outcome, nothing.said)
     assert (declined.claim().reason, silent.claim().reason) == ("DECLINED", "TIMED_OUT")
     assert (declined.showing()["state"], silent.showing()["state"]) == ("DECLINED", "TIMED_OUT")
-    acts = {code: [e.act for e in read_ledger(stage.province(code).office.inner, inner.ledger)] for code in ("31", "33")}
+    acts = {
+        code: [e.act for e in read_ledger(stage.province(code).office.inner, inner.ledger)] for code in ("31", "33")
+    }
     assert Act.DECLINED in acts["31"]
     assert Act.TIMED_OUT in acts["33"]
     stage.books()
@@ -963,7 +968,13 @@ def test_an_errand_that_holds_anything_stops_nobody(stage: Stage) -> None:
     """The outer network is not trusted: whatever it writes, the inner one goes on."""
     province = stage.province("31")
     for n, (kind, body) in enumerate(
-        [("approval", {}), ("approval", {"approval": 7}), ("withdrawal", {"approval": "x" * 10}), ("holdings", {}), ("?", {})]
+        [
+            ("approval", {}),
+            ("approval", {"approval": 7}),
+            ("withdrawal", {"approval": "x" * 10}),
+            ("holdings", {}),
+            ("?", {}),
+        ]
     ):
         with writing(province.office.handover) as conn:
             queue.put(conn, handover.errands, kind=kind, ref=f"{n:024x}", body=body, now=stage.clock.now())

@@ -267,9 +267,7 @@ class Desk:
         """The counter has cleared its screen: forget the key, so that nobody opens the copy again."""
 
         digest = self._row(window, request_id).request_digest
-        attempt(
-            self.office.inner, lambda conn: inner.move_visit(conn, digest, VISIT, "clear", answer_secret=None)
-        )
+        attempt(self.office.inner, lambda conn: inner.move_visit(conn, digest, VISIT, "clear", answer_secret=None))
 
     def consent_arrived(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """Step 7: what the code's province says to our request. It says it once; what comes later changes nothing."""
@@ -414,9 +412,7 @@ class Desk:
                 "consent": consent.jti,
                 "receipt": receipt,
             }
-            letter = office.letter(
-                consent.library, Topic.ACKNOWLEDGE, content, request_id=request.id, ask=request.ask
-            )
+            letter = office.letter(consent.library, Topic.ACKNOWLEDGE, content, request_id=request.id, ask=request.ask)
             inner.post(conn, letter, ref=request.digest, now=now)
         if tell_holder:
             answer = office.answer(request.holder_province, request.digest, reason, now=now)

@@ -104,9 +104,7 @@ class Lookups:
     def undeliverable(self, question: str, *, now: datetime) -> None:
         """A question (its digest) that could not be delivered: for it, that library is silent."""
         with reading(self.office.inner) as conn:
-            rows = conn.execute(
-                select(lookups.c.errand, lookups.c.library).where(lookups.c.question == question)
-            ).all()
+            rows = conn.execute(select(lookups.c.errand, lookups.c.library).where(lookups.c.question == question)).all()
         for row in rows:
             self._note(row.errand, row.library, "SILENT", None, now=now)
 

@@ -205,9 +205,7 @@ def _code(error: BaseException | None) -> str:
 def _schema_is_old(error: SQLAlchemyError, code: str) -> bool:
     if code in ("42P01", "42703"):  # undefined table, undefined column
         return True
-    return code == "SQLITE_ERROR" and str(getattr(error, "orig", "")).startswith(
-        ("no such table", "no such column")
-    )
+    return code == "SQLITE_ERROR" and str(getattr(error, "orig", "")).startswith(("no such table", "no such column"))
 
 
 def _undone(error: BaseException | None) -> bool:

@@ -186,9 +186,7 @@ def _supersede(connection: Connection, *, app: str, sub: str, now: datetime) -> 
     earlier = (
         update(showings)
         .where(c.app == app, c.sub == sub, c.state == "OPEN")
-        .values(
-            state="SUPERSEDED", version=c.version + 1, changed_at=now, reason=Reason.CODE_SUPERSEDED.value
-        )
+        .values(state="SUPERSEDED", version=c.version + 1, changed_at=now, reason=Reason.CODE_SUPERSEDED.value)
         .returning(c.showing_id)
     )
     return list(connection.execute(earlier).scalars())
@@ -220,9 +218,7 @@ def note(connection: Connection, showing_id: str, *, now: datetime, **columns: A
         raise ValueError(f"note() does not set {', '.join(sorted(fixed))}")
     c = showings.c
     statement = (
-        update(showings)
-        .where(c.showing_id == showing_id)
-        .values(version=c.version + 1, changed_at=now, **columns)
+        update(showings).where(c.showing_id == showing_id).values(version=c.version + 1, changed_at=now, **columns)
     )
     return _count(connection.execute(statement)) == 1
 
@@ -256,9 +252,7 @@ def of_holder(
     return [_showing(row) for row in connection.execute(query)]
 
 
-def past(
-    connection: Connection, *, states: Collection[str], expired_by: datetime, limit: int
-) -> list[ShowingRow]:
+def past(connection: Connection, *, states: Collection[str], expired_by: datetime, limit: int) -> list[ShowingRow]:
     """Showings in one of `states` with `expires_at` ≤ `expired_by`, oldest first: the sweep ends them."""
     query = (
         select(showings)

@@ -46,9 +46,7 @@ from consent.errors import Reason, Unavailable
 from consent.stores.base import reading, sqlite_path, writing
 
 _VERSION_PREFIX: Final = "alembic_version_"
-_ADVISORY_KEY: Final = (
-    0x485A_4D49  # "HZMI": one number for all owners, so that migrations of a database queue
-)
+_ADVISORY_KEY: Final = 0x485A_4D49  # "HZMI": one number for all owners, so that migrations of a database queue
 _MIGRATION_MS: Final = 600_000
 
 # alembic.context and alembic.op are global in the process; two threads must not migrate at once.
@@ -139,9 +137,7 @@ def _config(owner: Owner) -> Config:
 
 
 def _heads(connection: Connection, owner: Owner) -> tuple[str, ...]:
-    return MigrationContext.configure(
-        connection, opts={"version_table": owner.version_table}
-    ).get_current_heads()
+    return MigrationContext.configure(connection, opts={"version_table": owner.version_table}).get_current_heads()
 
 
 def _refuse_unknown(connection: Connection, owner: Owner) -> None:
@@ -182,9 +178,7 @@ def _file_lock(path: Path | None) -> Iterator[None]:
     try:
         lock = os.open(f"{path}.migrating", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise Unavailable(
-            Reason.STORE_UNAVAILABLE, what="database", detail=f"cannot lock: {error.strerror}"
-        ) from error
+        raise Unavailable(Reason.STORE_UNAVAILABLE, what="database", detail=f"cannot lock: {error.strerror}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

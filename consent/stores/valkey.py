@@ -59,9 +59,7 @@ class Valkey:
     server. All three verbs may be repeated.
     """
 
-    def __init__(
-        self, *, url: str, engine: str, command: Sequence[str] = (), folder: Path | None = None
-    ) -> None:
+    def __init__(self, *, url: str, engine: str, command: Sequence[str] = (), folder: Path | None = None) -> None:
         self.url = url
         self.engine = engine
         self._command = command
@@ -174,9 +172,7 @@ def _start(binary: Path, folder: Path) -> Valkey:
 
 def _ready(process: subprocess.Popen[bytes], url: str) -> bool:
     """Ask until it answers; the wait between two questions ends at once if the process does."""
-    with Redis.from_url(
-        url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
-    ) as client:
+    with Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)) as client:
         for _ in range(_READY_TRIES):
             try:
                 if client.ping():

@@ -55,9 +55,7 @@ def upgrade() -> None:
     op.create_index("ix_assertion_uses_expires_at", "assertion_uses", ["expires_at"])
     op.create_table(
         "errands",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True
-        ),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
         sa.Column("kind", sa.String(64), nullable=False),
         sa.Column("ref", sa.String(200), nullable=False),
         sa.Column("body", sa.Text, nullable=False),
