@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import operations, visits
+from scanner_kiosk.demo import memory
 
 # What a visit cannot do without: six signatures made and checked at least (request, approval, consent, copy, two receipts).
 _SIGNED, _CHECKED = 6, 12
@@ -39,8 +40,8 @@ def measure(*, quiet: bool) -> dict[str, Any]:
     _say(quiet, "frames …")
     frames = operations.frames()
     with (
-        tempfile.TemporaryDirectory(prefix="huzheng-bench-") as one,
-        tempfile.TemporaryDirectory(prefix="huzheng-bench-") as two,
+        tempfile.TemporaryDirectory(prefix="huzheng-bench-", dir=memory()) as one,
+        tempfile.TemporaryDirectory(prefix="huzheng-bench-", dir=memory()) as two,
     ):
         _say(quiet, "one visit, step by step …")
         steps, whole, top = visits.by_step(Path(one))

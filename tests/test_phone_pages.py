@@ -232,6 +232,13 @@ def test_any_look_cookie_gives_a_page(shared: Browser, value: str) -> None:
     assert client.get("/phone/").status_code == 200
 
 
+def test_a_tap_before_the_script_listens_cannot_be_lost(shared: Browser) -> None:
+    for path, button in (("", r"<button[^>]*data-persona=[^>]*>"), ("certificates", r'<button[^>]*id="out"[^>]*>')):
+        found = re.findall(button, shared.client.get(f"/phone/{path}").text)
+        assert found
+        assert all(" disabled" in each for each in found), path
+
+
 def test_choosing_shows_masked_names_of_this_app_and_the_way_to_the_others(stage: Stage) -> None:
     page = stage.app.test_client().get("/phone/").text
     assert "张*" in page

@@ -64,10 +64,12 @@ async function start() {
   await ready();
   onLook(render);
   render();
-  document.getElementById("out").addEventListener("click", async () => {
+  const out = document.getElementById("out");
+  out.addEventListener("click", async () => {
     await ask("POST", "logout").catch(() => null);
     location.assign("/phone/");
   });
+  out.disabled = false;
   try {
     me = (await ask("GET", "me")).body;
     document.getElementById("holder").textContent = me.name;

@@ -38,4 +38,5 @@ ready().then(() => {
     return;
   }
   for (const each of people) each.addEventListener("click", () => signIn(each.dataset.persona));
+  lock(false);
 });
