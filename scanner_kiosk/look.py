@@ -98,10 +98,19 @@ def preview(grey: Grey, symbols: Sequence[Symbol]) -> bytes:
     small = _bytes(cv2.resize(grey, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA))
     for symbol in symbols:
         small = _blurred(small, np.array(symbol.corners, np.float32) / 2)
-    if any(symbol.read for symbol in look(small)):
-        small = _bytes(cv2.GaussianBlur(small, (0, 0), max(small.shape) / 40))
-    _, packed = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return packed.tobytes()
+    packed = _jpeg(small)
+    # Judged as it will be given out: packing alone can turn a code that could not be read into one that can.
+    if any(symbol.read for symbol in look(_unpacked(packed))):
+        packed = _jpeg(_bytes(cv2.GaussianBlur(small, (0, 0), max(small.shape) / 40)))
+    return packed
+
+
+def _jpeg(picture: Grey) -> bytes:
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
+
+
+def _unpacked(packed: bytes) -> Grey:
+    return _bytes(cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_GRAYSCALE))
 
 
 def _blurred(small: Grey, corners: Any) -> Grey:

@@ -171,6 +171,7 @@ def test_a_visit_passes_on_postgresql(there: Stage) -> None:
     there.books()
 
 
+@pytest.mark.full
 def test_one_showing_goes_to_one_counter_on_postgresql(there: Stage, tmp_path: Path) -> None:
     valkey = start_valkey(tmp_path)
     try:

@@ -38,7 +38,7 @@ from verifier.stores import library as library_tables
 PROCESSES = 4
 PRESENTATIONS = count(200, 40)
 WITHDRAWALS = count(1000, 60)
-INTERLEAVINGS = count(60, 4)
+INTERLEAVINGS = count(60, 3)
 
 
 def race_for_a_showing(
@@ -104,6 +104,7 @@ def test_one_showing_goes_to_one_counter_however_many_processes_ask(stage: Stage
     race_for_a_showing(stage, tmp_path)
 
 
+@pytest.mark.full
 def test_redis_may_be_emptied_and_killed_in_the_middle_of_it(stage: Stage, tmp_path: Path) -> None:
     valkey = start_valkey(tmp_path)
     client = Redis.from_url(valkey.url)

@@ -287,6 +287,7 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(root)
 
 
+@pytest.mark.full
 def test_dev_prepares_once_completes_what_is_there_and_waits_for_another_shell(checkout: Path) -> None:
     wheelhouse = str(checkout.parent / "wheelhouse")
     first = run_dev("bench", "one", root=checkout, HUZHENG_WHEELHOUSE=wheelhouse, LC_ALL="C")

@@ -380,7 +380,13 @@ def test_a_code_shown_twice_is_refused(stage: Stage) -> None:
     stage.books()
 
 
-@pytest.mark.parametrize("topic", [Topic.ASK, Topic.CONSENT, Topic.FETCH, Topic.COPY, Topic.OUTCOME, Topic.ACKNOWLEDGE])
+@pytest.mark.parametrize(
+    "topic",
+    count(
+        (Topic.ASK, Topic.CONSENT, Topic.FETCH, Topic.COPY, Topic.OUTCOME, Topic.ACKNOWLEDGE),
+        (Topic.ASK, Topic.FETCH, Topic.OUTCOME),
+    ),
+)
 def test_every_letter_may_arrive_three_times(stage: Stage, topic: Topic) -> None:
     def thrice(letter: Letter) -> Letter:
         if letter.topic is topic:
@@ -395,7 +401,9 @@ def test_every_letter_may_arrive_three_times(stage: Stage, topic: Topic) -> None
     stage.books()
 
 
-@pytest.mark.parametrize("topic", [Topic.CONSENT, Topic.COPY, Topic.OUTCOME, Topic.ACKNOWLEDGE])
+@pytest.mark.parametrize(
+    "topic", count((Topic.CONSENT, Topic.COPY, Topic.OUTCOME, Topic.ACKNOWLEDGE), (Topic.CONSENT, Topic.COPY))
+)
 def test_a_letter_whose_answer_was_lost_is_sent_again(stage: Stage, topic: Topic) -> None:
     """The other side has it, the sender does not know."""
     lost: list[Letter] = []
@@ -787,7 +795,7 @@ def test_a_library_may_be_asked_again_minutes_after_the_question(stage: Stage) -
     assert scene.view().state == "UNDETERMINED"
     stage.rule(lambda letter: None if letter.topic is Topic.COPY else letter)
     scene.present()
-    stage.pass_time(20, step=1)
+    stage.pass_time(20, step=10)
     assert scene.view().state == "FETCHING", "the library has its time again"
     stage.rule(None)
     stage.pass_time(15)
@@ -980,7 +988,7 @@ def test_an_errand_that_holds_anything_stops_nobody(stage: Stage) -> None:
             queue.put(conn, handover.errands, kind=kind, ref=f"{n:024x}", body=body, now=stage.clock.now())
     scene = stage.scene()
     assert scene.whole().state == "PASSED"
-    stage.pass_time(200)
+    stage.pass_time(600)
     with reading(province.office.handover) as conn:
         left = conn.execute(select(handover.errands.c.state).where(handover.errands.c.state == "NEW")).all()
     assert left == []

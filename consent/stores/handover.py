@@ -104,7 +104,7 @@ OWNER: Final = Owner(
 )
 
 _FIXED: Final = frozenset({"showing_id", "state", "version", "changed_at"})
-_OPENING_TRIES: Final = 5
+_OPENING_TRIES: Final = 40  # each neighbour that opens meanwhile costs one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
