@@ -311,10 +311,13 @@ def staged(founded: Founded, pristine: Path, *, log: Log | None = None, redis: V
     for path in founded.folder.glob("*.db"):
         with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(pristine / path.name)) as target:
             source.backup(target)
+    stage = Stage(country=country, clock=clock, wires=wires, pristine=pristine)
     try:
-        yield Stage(country=country, clock=clock, wires=wires, pristine=pristine)
+        yield stage
     finally:
         country.stop()
+        for engine in stage.engines():
+            engine.dispose()
 
 
 # The books ------------------------------------------------------------------------------------------------
