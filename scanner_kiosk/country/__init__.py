@@ -86,6 +86,9 @@ class Country:
             thread.join(timeout=5)
         for province in self.provinces.values():
             province.close()
+        for wallet in self.wallets.values():
+            wallet.extensions["wallet_api"].engine.dispose()
+        self.channels.engine.dispose()
         for signals in self.signals.values():
             signals.close()
         if self.redis is not None:
