@@ -138,7 +138,7 @@ def phone(pick_up: Callable[..., Phone]) -> Phone:
 def read_screen(page: Page) -> str:
     """What a scanner reads off the screen, as it looks."""
     pixels = cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
-    (found,) = zxingcpp.read_barcodes(pixels)
+    (found,) = zxingcpp.read_barcodes(pixels, formats=zxingcpp.BarcodeFormat.QRCode)
     return str(found.text)
 
 
