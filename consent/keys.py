@@ -341,7 +341,11 @@ def _valid(key: PublicKey | None, now: datetime, reason: Reason) -> PublicKey:
 
 def load_secret(uri: str, *, sandbox: bool, length: int = 32) -> bytes:
     """A shared secret of `length` bytes, base64url behind a `file:` or `env:` URI; Refusal(KEY_NOT_ALLOWED)."""
-    secret = from_b64(secret_text(uri, sandbox=sandbox).removeprefix(SANDBOX_MARK).strip())
+    text = secret_text(uri, sandbox=sandbox).removeprefix(SANDBOX_MARK).strip()
+    try:
+        secret = from_b64(text)
+    except (Refusal, UnicodeEncodeError) as problem:
+        raise Refusal(Reason.KEY_NOT_ALLOWED, detail=f"{uri}: not base64url") from problem
     if len(secret) != length:
         raise Refusal(Reason.KEY_NOT_ALLOWED, detail=f"{uri}: not {length} bytes")
     return secret

@@ -18,7 +18,7 @@ from consent.clock import Clock
 from consent.code import TYP
 from consent.errors import Reason, Refusal
 from consent.keylist import read_key_list
-from consent.keys import SigningKey, load_key
+from consent.keys import SigningKey, load_key, load_secret
 from consent.sentences import Audience
 from consent.stores import handover
 from consent.stores.base import open_engine
@@ -32,7 +32,7 @@ from wallet_api.doors.operations import operations_door
 from wallet_api.doors.problems import ProblemApi
 from wallet_api.doors.vendors import showing_door, token_door
 from wallet_api.limits import Limits
-from wallet_api.settings import Settings, checked, load_secret
+from wallet_api.settings import Settings, checked
 from wallet_api.showings import Showings
 from wallet_api.vendors import SCOPES, Once, Vendors, tables
 from wallet_api.vendors.oauth import TokenEndpoint

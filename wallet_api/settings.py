@@ -13,9 +13,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final
 
-from consent.b64 import from_b64
-from consent.errors import Reason, Refusal
-from consent.keys import SANDBOX_MARK, secret_text
+from consent.errors import Refusal
 from consent.provinces import province
 
 OWN: Final = "HUZHENG_WALLET_"
@@ -118,15 +116,3 @@ def pairs(text: str) -> dict[str, str]:
             raise ValueError("expected name=value, separated by commas")
         found[name] = value
     return found
-
-
-def load_secret(uri: str, *, sandbox: bool) -> bytes:
-    """The 32 bytes behind a URI, in base64url on the last line; Refusal(KEY_NOT_ALLOWED) otherwise."""
-    text = secret_text(uri, sandbox=sandbox).removeprefix(SANDBOX_MARK).strip()
-    try:
-        secret = from_b64(text)
-    except (Refusal, UnicodeEncodeError) as problem:
-        raise Refusal(Reason.KEY_NOT_ALLOWED, detail=f"{uri}: not base64url") from problem
-    if len(secret) != 32:
-        raise Refusal(Reason.KEY_NOT_ALLOWED, detail=f"{uri}: not 32 bytes")
-    return secret
