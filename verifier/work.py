@@ -31,6 +31,7 @@ from consent.states import SHOWING
 from consent.stores import handover, queue
 from consent.stores.base import attempt, reading, writing
 from consent.stores.queue import Item
+from consent.stores.signals import Wake
 from consent.telling import Log
 from consent.transport import Letter, Topic, Transport, letter_from
 from verifier.office import Office, errand_topic, outbox_topic, showing_topic
@@ -67,6 +68,7 @@ class Worker:
         """
         topics = (outbox_topic(self.office.province), errand_topic(self.office.province))
         with self.office.signals.listen(*topics) as ear:
+            wake: Wake | None = None
             while not stop.is_set():
                 if awake is not None:
                     awake.wait()
@@ -77,11 +79,9 @@ class Worker:
                         "work_unavailable", reason=silence.reason, what=silence.what, detail=silence.detail
                     )
                     done = 0
-                if done:
-                    continue
-                wake = ear.wait(1.0)
-                if self._something_due():
+                if done and wake is not None:
                     ear.useful(wake)
+                wake = None if done else ear.wait(1.0)
 
     def run_once(self) -> int:
         """All four rounds; returns how much was done, 0 when there was nothing."""
@@ -91,17 +91,6 @@ class Worker:
             self._swept = now
             done += self._expire(now)
         return done
-
-    def _something_due(self) -> bool:
-        now = self.clock.now()
-        try:
-            for engine, table in ((self.office.inner, inner.outbox), (self.office.handover, handover.errands)):
-                with reading(engine) as conn:
-                    if queue.due(conn, table, now=now):
-                        return True
-        except Unavailable:
-            return False
-        return False
 
     def _outbox(self) -> int:
         items = self._take(self.office.inner, inner.outbox)

@@ -154,19 +154,19 @@ def inserted(connection: Connection, statement: Insert) -> bool:
     table = statement.table
     if not isinstance(table, Table):
         raise TypeError("rows go into tables")
-    returning = forgiving(connection, statement).returning(*table.primary_key.columns)
+    returning = forgiving(connection.dialect.name, statement).returning(*table.primary_key.columns)
     return connection.execute(returning).first() is not None
 
 
 def forgiving(
-    connection: Connection,
+    dialect: str,
     statement: Insert,
     *columns: ColumnElement[Any],
     where: ColumnElement[bool] | TextClause | None = None,
 ) -> Insert:
     """The statement with ON CONFLICT DO NOTHING: for any unique key, or the one on `columns` and `where`."""
     conflict: sqlite.dml.OnConflictDoNothing | postgresql.dml.OnConflictDoNothing
-    if connection.dialect.name == "sqlite":
+    if dialect == "sqlite":
         conflict = sqlite.dml.OnConflictDoNothing(columns or None, where)
     else:
         conflict = postgresql.dml.OnConflictDoNothing(index_elements=columns or None, index_where=where)

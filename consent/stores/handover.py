@@ -169,7 +169,7 @@ def open_showing(
         holdings_errand=holdings_errand,
     )
     unless_open = forgiving(
-        connection, statement, showings.c.app, showings.c.sub, where=text("state = 'OPEN'")
+        connection.dialect.name, statement, showings.c.app, showings.c.sub, where=text("state = 'OPEN'")
     ).returning(showings.c.showing_id)
     ended: list[str] = []
     # On PostgreSQL a neighbour may open between the two statements; then the index refuses and we end that

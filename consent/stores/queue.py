@@ -40,6 +40,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    Update,
     bindparam,
     delete,
     func,
@@ -48,7 +49,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from consent.stores.base import UtcDateTime, forgiving
 
@@ -117,6 +118,20 @@ def _taking(table: Table) -> ReturningUpdate[Any]:
     )
 
 
+@cache
+def _putting(table: Table, dialect: str) -> ReturningInsert[Any]:
+    """Add one row, unless its `once_key` is there; a row without one never is."""
+    return forgiving(dialect, insert(table), table.c.once_key).returning(table.c.id)
+
+
+@cache
+def _changing(table: Table, columns: tuple[str, ...]) -> Update:
+    """Set these columns to `:to_…` while the row is still the worker's own."""
+    c = table.c
+    own = (c.id == bindparam("item"), c.state == ItemState.NEW, c.attempts == bindparam("token"))
+    return update(table).where(*own).values({c[name]: bindparam(f"to_{name}", type_=c[name].type) for name in columns})
+
+
 def queue_table(name: str, metadata: MetaData) -> Table:
     """A queue called `name`. The owner's migration must make the same table."""
     return Table(
@@ -160,19 +175,17 @@ def put(
 
     None when `once_key` was put before, whatever became of that row: find it with `put_before`.
     """
-    statement = insert(table).values(
-        kind=kind,
-        ref=ref,
-        body=json.dumps(body, ensure_ascii=False, separators=(",", ":")),
-        state=ItemState.NEW,
-        created_at=now,
-        due_at=due_at or now,
-        attempts=0,
-        once_key=once_key,
-    )
-    if once_key is not None:
-        statement = forgiving(connection, statement, table.c.once_key)
-    return connection.execute(statement.returning(table.c.id)).scalar_one_or_none()
+    row = {
+        "kind": kind,
+        "ref": ref,
+        "body": json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+        "state": ItemState.NEW,
+        "created_at": now,
+        "due_at": due_at or now,
+        "attempts": 0,
+        "once_key": once_key,
+    }
+    return connection.execute(_putting(table, connection.dialect.name), row).scalar_one_or_none()
 
 
 def put_before(connection: Connection, table: Table, once_key: str) -> int | None:
@@ -247,8 +260,8 @@ def forget(connection: Connection, table: Table, *, answered_before: datetime) -
 
 
 def _change(connection: Connection, table: Table, item: Item, **columns: Any) -> bool:
-    own = (table.c.id == item.id, table.c.state == ItemState.NEW, table.c.attempts == item.attempts)
-    return _count(connection.execute(update(table).where(*own).values(**columns))) == 1
+    values = {"item": item.id, "token": item.attempts} | {f"to_{name}": value for name, value in columns.items()}
+    return _count(connection.execute(_changing(table, tuple(columns)), values)) == 1
 
 
 def _count(result: CursorResult[Any]) -> int:

@@ -40,7 +40,7 @@ from verifier.stores.library import spends
 
 PATIENCE_S: Final = 15.0  # real seconds that any step of a demo may take
 MOST_FRAMES: Final = 90  # three seconds before the camera
-SWIFT: Final = Camera(arrival=4)  # a phone that is held out without hesitating; drawing frames is most of a scan's time
+SWIFT: Final = Camera(arrival=2)  # a phone that is held out without hesitating; drawing frames is most of a scan's time
 _TICKS: Final = {
     "marriage.register": ("online_check_differs_or_offered",),
     "divorce.apply": ("both_booklets_lost", "loss_statement_signed"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, Engine, insert, update
+from sqlalchemy import Connection, Engine, bindparam, insert, update
 
 from consent.errors import Reason, Refusal, Unavailable
 from consent.provinces import province
@@ -24,6 +24,8 @@ from verifier.stores.exchange import letters
 
 TAKEN: Final = "TAKEN"
 DELIVERED: Final = "DELIVERED"
+_COUNTED: Final = insert(letters).returning(letters.c.id)
+_BECAME: Final = update(letters).where(letters.c.id == bindparam("number")).values(outcome=bindparam("became"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +63,8 @@ class Relay:
         return found
 
     def _became(self, number: int, outcome: str) -> None:
-        statement = update(letters).where(letters.c.id == number).values(outcome=outcome)
         try:
-            attempt(self.engine, lambda conn: conn.execute(statement))
+            attempt(self.engine, lambda conn: conn.execute(_BECAME, {"number": number, "became": outcome}))
         except Unavailable as silence:
             self.log.warning("letter_outcome_unknown", letter=number, reason=silence.reason, detail=silence.detail)
 
@@ -82,5 +83,5 @@ def _count(conn: Connection, letter: Letter, *, now: datetime) -> tuple[int, str
         "outcome": TAKEN if notice is None else Reason.CHANNEL_SUSPENDED.value,
         "at": now,
     }
-    number = conn.execute(insert(letters).values(row).returning(letters.c.id)).scalar_one()
+    number = conn.execute(_COUNTED, row).scalar_one()
     return int(number), notice

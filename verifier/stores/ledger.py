@@ -10,9 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, String, Table, Text, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Insert,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    Table,
+    Text,
+    Update,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 
 from consent.errors import Reason, Refusal
 from consent.ledger import Act, Entry, following
@@ -49,21 +66,32 @@ def ledger_tables(metadata: MetaData) -> LedgerTables:
     return LedgerTables(entries=entries, head=head)
 
 
+@cache
+def _appending(tables: LedgerTables) -> tuple[Select[Any], Insert, Update]:
+    """The three statements of `append`, built once: building them again costs more than running them."""
+    c = tables.head.c
+    return (
+        select(tables.head).where(c.id == 1).with_for_update(),
+        insert(tables.entries),
+        update(tables.head).where(c.id == 1).values(position=bindparam("to_position"), digest=bindparam("to_digest")),
+    )
+
+
 def append(conn: Connection, tables: LedgerTables, act: Act, body: Mapping[str, Any], *, now: datetime) -> Position:
     """Write the next entry, in the caller's transaction; returns its place for a receipt."""
-    head = conn.execute(select(tables.head).where(tables.head.c.id == 1).with_for_update()).one()
+    locked, added, moved = _appending(tables)
+    head = conn.execute(locked).one()
     entry = following(head.position, head.digest, act, body, now=now)
-    conn.execute(
-        insert(tables.entries).values(
-            position=entry.position,
-            previous=entry.previous,
-            digest=entry.digest,
-            at=entry.at,
-            act=entry.act,
-            body=entry.body,
-        )
-    )
-    conn.execute(update(tables.head).where(tables.head.c.id == 1).values(position=entry.position, digest=entry.digest))
+    row = {
+        "position": entry.position,
+        "previous": entry.previous,
+        "digest": entry.digest,
+        "at": entry.at,
+        "act": entry.act,
+        "body": entry.body,
+    }
+    conn.execute(added, row)
+    conn.execute(moved, {"to_position": entry.position, "to_digest": entry.digest})
     return Position(position=entry.position, entry=entry.digest)
 
 
