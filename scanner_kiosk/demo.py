@@ -78,7 +78,8 @@ def main(arguments: Sequence[str] = ()) -> int:
         chapter = walk_all(country, report)
         refuse_all(country, report)
         report.wakeups = country.wakeups
-    write_walkthrough(FOLDER, chapter, report.to_json())
+    if chapter is not None:
+        write_walkthrough(FOLDER, chapter, report.to_json())
     if asked.json:
         print(json.dumps(report.to_json(), ensure_ascii=False))
     else:
@@ -92,20 +93,27 @@ def memory() -> str | None:
     return _MEMORY if os.access(_MEMORY, os.W_OK) else None
 
 
-def walk_all(country: Country, report: Report) -> Chapter:
-    """All 64 triples; returns the first one's pictures and words."""
+def walk_all(country: Country, report: Report) -> Chapter | None:
+    """All 64 triples; returns the pictures and words of the first that went through."""
     codes = list(provinces())
     triples = list(product(codes, codes, codes))
     first: Chapter | None = None
     with ThreadPoolExecutor(TOGETHER) as pool:
-        outcomes = pool.map(lambda triple: _triple(country, *triple), triples)
+        outcomes = pool.map(lambda triple: _tried(country, *triple), triples)
         for number, (row, chapter) in enumerate(outcomes, start=1):
             report.triples.append(row)
             first = first or chapter
             report.say(_line(number, row))
-    if first is None:
-        raise RuntimeError("no visit was walked")
     return first
+
+
+def _tried(country: Country, app: str, desk: str, library: str) -> tuple[dict[str, Any], Chapter | None]:
+    """One triple; where it breaks off, a row that says so, and the others go on."""
+    try:
+        return _triple(country, app, desk, library)
+    except Exception as fault:
+        said = {"outcome": type(fault).__name__, "reason": str(fault), "frames": 0, "seconds": 0.0, "ok": False}
+        return {"app": app, "desk": desk, "library": library, **said}, None
 
 
 def _triple(country: Country, app: str, desk: str, library: str) -> tuple[dict[str, Any], Chapter]:

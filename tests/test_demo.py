@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from consent.errors import Reason
+from consent.provinces import provinces
+from scanner_kiosk.country import open_country
 from scanner_kiosk.country.people import pair, personas
 from scanner_kiosk.country.refused import SCENARIOS, expectations
+from scanner_kiosk.demo import Report, walk_all
 from tests.counts import FULL
 
 
@@ -32,6 +35,19 @@ def test_the_demo_walks_all_triples_and_all_refusals(tmp_path: Path) -> None:
     assert report["wakeups"]["polling"] > 0
     left = {path.name for path in (tmp_path / "var" / "demo").iterdir()}
     assert {"phone.png", "frame.png", "walkthrough.html"} <= left
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not FULL, reason="64 visits belong to the full run")
+def test_a_library_that_loses_its_database_breaks_its_own_sixteen_visits_and_no_other(tmp_path: Path) -> None:
+    report = Report(quiet=True)
+    with open_country(tmp_path) as country:
+        for file in tmp_path.rglob("library-33.db*"):
+            file.unlink()
+        walk_all(country, report)
+    broken = {(row["app"], row["desk"], row["library"]) for row in report.triples if not row["ok"]}
+    assert len(report.triples) == 64
+    assert broken == {(app, desk, "33") for app in provinces() for desk in provinces()}
 
 
 def test_every_refusal_of_the_file_has_a_scenario_and_a_reason_that_exists() -> None:

@@ -36,9 +36,9 @@ from verifier.stores import inner
 from verifier.stores import library as library_tables
 
 PROCESSES = 4
-PRESENTATIONS = count(200, 40)
-WITHDRAWALS = count(1000, 60)
-INTERLEAVINGS = count(60, 3)
+PRESENTATIONS = count(200, 16)
+WITHDRAWALS = count(1000, 30)
+INTERLEAVINGS = count(60, 2)
 
 
 def race_for_a_showing(

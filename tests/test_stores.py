@@ -47,7 +47,7 @@ def cluster() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind."""
     if request.param == "postgresql":
@@ -262,6 +262,7 @@ def postgres(cluster: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+@pytest.mark.postgres
 def test_a_slow_statement_is_given_up(postgres: Engine) -> None:
     with pytest.raises(Unavailable), reading(postgres) as connection:
         connection.execute(text("SELECT pg_sleep(30)"))
@@ -274,6 +275,7 @@ def test_a_server_that_is_not_there_is_no_answer(tmp_path: Path) -> None:
     assert silent.value.reason is Reason.STORE_UNAVAILABLE
 
 
+@pytest.mark.postgres
 def test_a_connection_that_the_server_closed_is_replaced(postgres: Engine) -> None:
     with reading(postgres) as connection:
         pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
@@ -285,6 +287,7 @@ def test_a_connection_that_the_server_closed_is_replaced(postgres: Engine) -> No
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
 
 
+@pytest.mark.postgres
 def test_of_two_in_a_deadlock_both_end_well(postgres: Engine) -> None:
     both_hold_one = threading.Barrier(2)
     first_time = threading.local()
@@ -304,6 +307,7 @@ def test_of_two_in_a_deadlock_both_end_well(postgres: Engine) -> None:
             done.result(timeout=20)
 
 
+@pytest.mark.postgres
 def test_a_commit_is_never_asynchronous(postgres: Engine) -> None:
     with writing(postgres) as connection:
         connection.execute(text(f"ALTER DATABASE {postgres.url.database} SET synchronous_commit = off"))
