@@ -1,0 +1,172 @@
+"""The counter shows a code and the phone reads it: the first phone wins, and the digits are asked for as always."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from consent.b64 import new_id
+from consent.errors import Reason, Refusal
+from consent.invitation import LENGTH, PREFIX, open_invitation, seal_invitation
+from consent.keys import new_key
+from consent.transport import Letter, Topic
+from scanner_kiosk.country.people import pair
+from scanner_kiosk.phone import Phone
+from tests.country import MATTER_OF, Scene, Stage, ask, refused
+from verifier.stores import inner
+
+
+def invited(stage: Stage, scene: Scene, **changes: object) -> tuple[Scene, str]:
+    """The scene's counter invites a phone instead of scanning one; what stands on its screen."""
+    type_ = scene.who.stories[0].type
+    asked = ask(stage, scene.client, scene.who, code=None, matter=MATTER_OF[type_], type_=type_, **changes)
+    return replace(scene, asked=asked), scene.client.invite(asked)
+
+
+def test_a_phone_that_reads_the_counter_ends_with_the_certificate_there(stage: Stage) -> None:
+    scene, counter = invited(stage, stage.scene("31", "32", "33"))
+    assert refused(scene.view) is Reason.REQUEST_UNKNOWN
+    come = scene.phone.read_counter(counter)
+    assert scene.phone.came(come) == "PENDING"
+    stage.pump()
+    assert scene.phone.came(come) == "TAKEN"
+    assert scene.view().state == "ASKED"
+    scene.agree()
+    assert scene.finish().state == "PASSED"
+    stage.books()
+
+
+def test_in_the_own_province_it_is_the_same(stage: Stage) -> None:
+    scene, counter = invited(stage, stage.scene("32", "32", "33"))
+    scene.phone.read_counter(counter)
+    stage.pump()
+    scene.agree()
+    assert scene.finish().state == "PASSED"
+
+
+def test_the_digits_are_those_of_the_counter_and_asked_for(stage: Stage) -> None:
+    scene, counter = invited(stage, stage.scene("31", "32", "33"))
+    scene.phone.read_counter(counter)
+    stage.pump()
+    wrong = next(each for each in scene.sheet()["sheet"]["digits"] if each != scene.view().digits)
+    scene.agree(digits=wrong)
+    view = scene.finish()
+    assert view.state == "REFUSED"
+    assert view.said.reason is Reason.DIGITS_WRONG
+
+
+def test_the_first_phone_wins(stage: Stage) -> None:
+    scene, counter = invited(stage, stage.scene("31", "32", "33"))
+    other = stage.country.phone_of(pair("34", "33"))
+    other.show()
+    first, second = scene.phone.read_counter(counter), other.read_counter(counter)
+    stage.pump()
+    outcomes = sorted([_outcome(scene.phone, first), _outcome(other, second)])
+    assert outcomes == ["CODE_ALREADY_USED", "TAKEN"]
+    assert len([row for row in stage.rows("32", inner.visits) if row.request_id == scene.asked.request_id]) == 1
+
+
+def test_somebody_else_than_the_person_at_the_counter_is_refused(stage: Stage) -> None:
+    scene, counter = invited(stage, stage.scene("31", "32", "33"))
+    other = stage.country.phone_of(pair("34", "33"))
+    other.show()
+    other.read_counter(counter)
+    stage.pump()
+    assert scene.view().said.reason is Reason.HOLDER_MISMATCH
+
+
+def test_a_counters_code_is_over_after_a_minute(stage: Stage) -> None:
+    scene, counter = invited(stage, stage.scene("31", "32", "33"))
+    stage.clock.advance(90)
+    assert refused(scene.phone.read_counter, counter) is Reason.CODE_EXPIRED
+    stage.pump()
+    assert refused(scene.view) is Reason.REQUEST_UNKNOWN
+
+
+def test_an_invitation_that_dies_on_the_way_is_answered_as_over(stage: Stage) -> None:
+    scene, counter = invited(stage, stage.scene("31", "32", "33"))
+    come = scene.phone.read_counter(counter)
+    stage.clock.advance(90)
+    stage.pump()
+    assert refused(scene.phone.came, come) is Reason.CODE_EXPIRED
+
+
+def test_what_is_no_counters_code_is_refused_at_once(stage: Stage) -> None:
+    scene = stage.scene("31", "32", "33")
+    assert refused(scene.phone.read_counter, "https://example.org/") is Reason.CODE_MALFORMED
+    assert refused(scene.phone.read_counter, scene.phone.code()) is Reason.CODE_MALFORMED
+    forged = seal_invitation(new_key("EdDSA", issuer="32"), window="32-R1", request_id=new_id(), now=stage.clock.now())
+    assert refused(scene.phone.read_counter, forged) is Reason.DOCUMENT_KEY_UNKNOWN
+
+
+def test_a_window_cannot_be_invited_to_by_another_province(stage: Stage) -> None:
+    office = stage.province("33").office
+    text = seal_invitation(office.request_key, window="32-R1", request_id=new_id(), now=stage.clock.now())
+    scene = stage.scene("31", "32", "33")
+    come = scene.phone.read_counter(text)
+    stage.pump()
+    assert refused(scene.phone.came, come) is Reason.CODE_EXPIRED
+
+
+def test_the_letter_that_arrives_twice_begins_one_visit(stage: Stage) -> None:
+    scene, counter = invited(stage, stage.scene("31", "32", "33"))
+    stage.rule(None)
+    come = scene.phone.read_counter(counter)
+    stage.pump()
+    sent: list[Letter] = [each for wire in stage.wires.values() for each in wire.sent if each.topic is Topic.COME]
+    for letter in sent:
+        stage.province("32").peers.receive(letter, now=stage.clock.now())
+    assert scene.phone.came(come) == "TAKEN"
+    assert len([row for row in stage.rows("32", inner.visits) if row.request_id == scene.asked.request_id]) == 1
+
+
+def test_what_may_not_be_asked_invites_nobody(stage: Stage) -> None:
+    scene = stage.scene("31", "32", "33")
+    asked = ask(stage, scene.client, scene.who, code=None, matter="divorce.apply", type_="marriage")
+    assert refused(scene.client.invite, asked) is Reason.SCOPE_NOT_LISTED
+
+
+def test_the_same_id_for_other_bytes_is_refused_and_the_same_again_is_the_same(stage: Stage) -> None:
+    scene, counter = invited(stage, stage.scene("31", "32", "33"))
+    assert scene.client.invite(scene.asked) == counter
+    other = ask(
+        stage,
+        scene.client,
+        scene.who,
+        code=None,
+        matter=MATTER_OF[scene.who.stories[0].type],
+        type_=scene.who.stories[0].type,
+        request_id=scene.asked.request_id,
+        cause="另一事由",
+    )
+    assert refused(scene.client.invite, other) is Reason.REQUEST_ID_REUSED
+
+
+def test_the_code_is_short_and_names_no_person(stage: Stage) -> None:
+    scene, counter = invited(stage, stage.scene("31", "32", "33"))
+    assert counter.startswith(PREFIX)
+    assert len(counter) <= LENGTH
+    found = open_invitation(counter, stage.province("31").office.ring, now=stage.clock.now())
+    assert (found.desk, found.request_id) == ("32", scene.asked.request_id)
+    assert set(found.sealed.claims) == {"iss", "aud", "iat", "exp", "jti", "window"}
+
+
+def test_how_a_phone_fared_is_told_to_its_own_showing_only(stage: Stage) -> None:
+    scene, counter = invited(stage, stage.scene("31", "32", "33"))
+    come = scene.phone.read_counter(counter)
+    other = stage.country.phone_of(pair("31", "34"))
+    other.show()
+    assert refused(other.came, come) is Reason.REQUEST_UNKNOWN
+
+
+def test_an_invitation_is_forgotten(stage: Stage) -> None:
+    invited(stage, stage.scene("31", "32", "33"))
+    assert stage.rows("32", inner.invitations)
+    stage.pass_time(15 * 60, step=300)
+    assert stage.rows("32", inner.invitations) == []
+
+
+def _outcome(phone: Phone, come: str) -> str:
+    try:
+        return phone.came(come)
+    except Refusal as no:
+        return no.reason.value

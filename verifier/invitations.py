@@ -1,0 +1,109 @@
+"""Counter codes: a counter invites a phone to come, instead of reading it. The desk's side.
+
+`invite`, from the kiosk: everything that can be judged without a code is judged now, so that nobody is invited in vain.
+`arrived`, from a phone's province:
+ 1. the invitation is ours and alive
+ 2. the code comes from the province that sent the letter
+ 3. the first phone wins: the row takes one code
+ 4. the visit begins as if the counter had read that code (`desk.present`)
+
+`come`, at the phone's own province, from an errand of wallet_api: the invitation's seal is checked and both documents go to
+the desk that it names. What the desk says to that becomes the errand's answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from consent.code import open_code
+from consent.errors import Reason, Refusal
+from consent.invitation import LIFE, open_invitation, seal_invitation
+from consent.ledger import Act
+from consent.stores.base import attempt, reading
+from consent.stores.queue import Item
+from consent.transport import Letter, Topic
+from verifier.desk import Desk, Presentation
+from verifier.office import Office
+from verifier.stores import inner, invitations
+from verifier.stores.invitations import InvitationRow
+from verifier.stores.ledger import append
+
+KEPT: Final = timedelta(minutes=10)  # a letter may be tried again; later nobody needs the row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invitations:
+    """The counter codes of one province's desk, and those that its citizens' phones have read."""
+
+    office: Office
+    desk: Desk
+
+    def invite(self, window: str, presentation: Presentation, *, now: datetime) -> InvitationRow:
+        """A code for the counter's screen; the same request id with the same bytes gets the same one.
+
+        `presentation.code` is empty. Refusal as in `desk.present`, and REQUEST_ID_REUSED.
+        """
+        self.desk.examine(window, presentation, now=now)
+        text = seal_invitation(self.office.request_key, window=window, request_id=presentation.request_id, now=now)
+        row = InvitationRow(
+            window=window,
+            request_id=presentation.request_id,
+            body_digest=presentation.digest,
+            body=json.dumps(asdict(presentation), ensure_ascii=False),
+            counter_jwt=text,
+            code=None,
+            expires_at=now + LIFE,
+        )
+
+        def write(conn: Connection) -> None:
+            if invitations.add(conn, row):
+                append(conn, inner.ledger, Act.INVITED, {"window": window, "matter": presentation.matter}, now=now)
+
+        attempt(self.office.inner, write)
+        kept = self._find(window, presentation.request_id)
+        if kept is None or kept.body_digest != presentation.digest:
+            raise Refusal(Reason.REQUEST_ID_REUSED, detail="the same id for other bytes")
+        return kept
+
+    def come(self, item: Item, *, now: datetime) -> None:
+        """Send a phone to the counter whose code it has read; Refusal where that is no counter's code, or a dead one."""
+        invitation = open_invitation(item.body["counter"], self.office.ring, now=now)
+        content = {"counter": item.body["counter"], "code": item.body["code"]}
+        letter = self.office.letter(invitation.desk, Topic.COME, content, request_id=invitation.request_id)
+        once = f"come:{item.id}"
+        ref = f"{item.id}:{item.attempts}"
+        attempt(self.office.inner, lambda conn: inner.post(conn, letter, ref=ref, now=now, once_key=once))
+        self.office.wake_worker()
+
+    def arrived(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
+        """A phone has come, in the order above. CODE_EXPIRED for a dead invitation, CODE_ALREADY_USED for the second phone."""
+        invitation = open_invitation(content["counter"], self.office.ring, now=now)  # 1
+        if invitation.desk != self.office.province:
+            raise Refusal(Reason.WRONG_PROVINCE, detail="another desk's invitation")
+        if open_code(content["code"], self.office.ring, now=now).province != letter.sender:  # 2
+            raise Refusal(Reason.WRONG_PROVINCE, detail="a code of another province")
+        row = self._find(invitation.window, invitation.request_id)
+        if row is None or row.body is None:
+            raise Refusal(Reason.CODE_EXPIRED, detail="nobody was invited")
+        taken = attempt(  # 3
+            self.office.inner, lambda conn: invitations.take(conn, row.window, row.request_id, content["code"])
+        )
+        if not taken:
+            raise Refusal(Reason.CODE_ALREADY_USED, detail="another phone was first")
+        body = json.loads(row.body)
+        presentation = Presentation(**{**body, "preconditions": tuple(body["preconditions"])})
+        self.desk.present(row.window, replace(presentation, code=content["code"]), now=now)  # 4
+
+    def _find(self, window: str, request_id: str) -> InvitationRow | None:
+        with reading(self.office.inner) as conn:
+            return invitations.find(conn, window, request_id)
+
+    def forget(self, *, now: datetime) -> None:
+        """Forget what nobody came for, and whom it was about."""
+        attempt(self.office.inner, lambda conn: invitations.forget(conn, expired_before=now - KEPT))
