@@ -1,0 +1,216 @@
+"""Two people for one visit (A13): both certificates or none, whoever comes first, and only the two of one registration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+
+import pytest
+
+from consent.b64 import new_id
+from consent.clock import shanghai_date
+from consent.errors import Reason, Unavailable
+from consent.people import CitizenId
+from consent.transport import Letter, Topic
+from scanner_kiosk.country.founding import certificate_of
+from scanner_kiosk.country.people import Persona, Story, pair
+from scanner_kiosk.visit import View
+from tests.country import Scene, Stage, refused
+from verifier.library.issuing import issue
+from verifier.stores import inner
+
+_NUMBERS = count(900_000)
+
+
+@dataclass(slots=True, kw_only=True)
+class Couple:
+    """Two scenes at one window under one name."""
+
+    stage: Stage
+    name: str
+    one: Scene
+    two: Scene
+
+    def present(self) -> None:
+        """Both are scanned, and both phones have their sheet."""
+        self.one.present()
+        self.two.present()
+        self.stage.pump()
+
+    def views(self) -> tuple[View, View]:
+        """What the counter sees of both."""
+        return self.one.view(), self.two.view()
+
+    def states(self) -> tuple[str, str]:
+        """Their states alone."""
+        one, two = self.views()
+        return one.state, two.state
+
+
+def spouse_of(stage: Stage, who: Persona, *, province: str, library: str) -> Persona:
+    """The other party of somebody's registration, with a certificate of their own in that library."""
+    story = who.stories[0]
+    spouse = Persona(
+        id="spouse",
+        province=province,
+        name=story.partner_name,
+        id_number=story.partner_id,
+        husband=not who.husband,
+        note_zh="对方",
+        note_en="other party",
+        stories=(
+            Story(
+                library=library,
+                type=story.type,
+                registered=story.registered,
+                partner_name=who.name,
+                partner_id=who.id_number,
+            ),
+        ),
+    )
+    certificate = certificate_of(spouse, spouse.stories[0], next(_NUMBERS))
+    issue(stage.province(library).library, certificate, now=stage.clock.now())
+    return spouse
+
+
+def number(stage: Stage, who: Persona) -> CitizenId:
+    """Somebody's ID number as the kiosk reads it."""
+    return CitizenId.parse(who.id_number, today=shanghai_date(stage.clock.now()))
+
+
+def scanned(stage: Stage, who: Persona, other: Persona, name: str, desk: str = "32") -> Scene:
+    """One of the two, scanned at the window."""
+    phone = stage.country.phone_of(who)
+    phone.show()
+    return stage.scanned(who, phone, desk, couple=name, other=number(stage, other))
+
+
+@pytest.fixture
+def couple(stage: Stage) -> Couple:
+    """Two married people: an app in 31 and one in 34, certificates in 33 and 31, a counter in 32."""
+    one = pair("31", "33")
+    two = spouse_of(stage, one, province="34", library="31")
+    name = new_id()
+    return Couple(stage=stage, name=name, one=scanned(stage, one, two, name), two=scanned(stage, two, one, name))
+
+
+def test_both_agree_and_both_certificates_are_shown(couple: Couple) -> None:
+    couple.present()
+    couple.one.agree()
+    couple.stage.pump()
+    assert couple.states() == ("AGREED", "ASKED")
+    assert not _letters(couple, Topic.FETCH)
+    couple.two.agree()
+    couple.stage.pump()
+    one, two = couple.views()
+    assert (one.state, two.state) == ("PASSED", "PASSED")
+    assert one.copy is not None
+    assert two.copy is not None
+    assert {one.library, two.library} == {"33", "31"}
+    couple.stage.books()
+
+
+def test_the_order_in_which_they_answer_does_not_matter(couple: Couple) -> None:
+    couple.present()
+    couple.two.agree()
+    couple.stage.pump()
+    couple.one.agree()
+    couple.stage.pump()
+    assert couple.states() == ("PASSED", "PASSED")
+
+
+def test_when_one_declines_nothing_is_fetched_for_either(couple: Couple) -> None:
+    couple.present()
+    couple.one.agree()
+    couple.stage.pump()
+    couple.two.decline()
+    couple.stage.pump()
+    one, two = couple.views()
+    assert (one.state, one.said.reason) == ("UNDETERMINED", Reason.PARTNER_MISSING)
+    assert (two.state, two.said.reason) == ("REFUSED", Reason.NOT_AUTHORISED)
+    assert not _letters(couple, Topic.FETCH)
+
+
+def test_when_one_says_nothing_the_other_is_not_shown(couple: Couple) -> None:
+    couple.present()
+    couple.one.agree()
+    couple.stage.pass_time(200)
+    one, two = couple.views()
+    assert one.state == "UNDETERMINED"
+    assert two.state in ("REFUSED", "UNDETERMINED")
+    assert one.copy is two.copy is None
+
+
+@pytest.mark.full
+def test_when_one_fetch_fails_the_other_copy_is_discarded(couple: Couple) -> None:
+    def no_31(letter: Letter) -> Letter:
+        if letter.topic is Topic.FETCH and letter.to == "31":
+            raise Unavailable(Reason.EXCHANGE_UNREACHABLE)
+        return letter
+
+    couple.present()
+    couple.stage.rule(no_31)
+    couple.one.agree()
+    couple.two.agree()
+    couple.stage.pass_time(60, step=5)
+    one, two = couple.views()
+    assert (one.state, one.said.reason) == ("UNDETERMINED", Reason.PARTNER_MISSING)
+    assert two.state == "UNDETERMINED"
+    assert one.copy is two.copy is None
+    rows = couple.stage.rows("32", inner.visits)
+    assert [row.answer_secret for row in rows] == [None, None]
+
+
+def test_two_who_are_not_of_one_registration_are_refused_by_the_library(stage: Stage) -> None:
+    one, stranger = pair("31", "33"), pair("32", "33")
+    name = new_id()
+    found = Couple(
+        stage=stage,
+        name=name,
+        one=scanned(stage, one, stranger, name),
+        two=scanned(stage, stranger, one, name),
+    )
+    found.present()
+    found.one.agree()
+    found.two.agree()
+    stage.pump()
+    reasons = {view.said.reason for view in found.views()}
+    assert reasons <= {Reason.COUPLE_MISMATCH, Reason.PARTNER_MISSING}
+    assert Reason.COUPLE_MISMATCH in reasons
+    assert all(view.copy is None for view in found.views())
+
+
+def test_two_requests_that_name_different_people_are_refused_at_once(stage: Stage) -> None:
+    one = pair("31", "33")
+    two = spouse_of(stage, one, province="34", library="31")
+    name = new_id()
+    scanned(stage, one, two, name).present()
+    wrong = scanned(stage, two, pair("34", "32"), name)
+    assert refused(wrong.present) is Reason.COUPLE_MISMATCH
+
+
+def test_a_third_person_is_refused(couple: Couple) -> None:
+    couple.present()
+    third = scanned(couple.stage, pair("31", "33"), couple.two.who, couple.name)
+    assert refused(third.present) in (Reason.STATE_FORBIDS, Reason.COUPLE_MISMATCH)
+
+
+def test_one_person_is_no_couple(stage: Stage) -> None:
+    one = pair("31", "33")
+    assert refused(scanned(stage, one, one, new_id()).present) is Reason.COUPLE_MISMATCH
+
+
+def test_letters_that_arrive_twice_change_nothing(couple: Couple) -> None:
+    couple.present()
+    couple.one.agree()
+    couple.two.agree()
+    couple.stage.pump()
+    for letter in [*_letters(couple, Topic.CONSENT), *_letters(couple, Topic.COPY)]:
+        couple.stage.province(letter.to).peers.receive(letter, now=couple.stage.clock.now())
+    couple.stage.pump()
+    assert couple.states() == ("PASSED", "PASSED")
+    couple.stage.books()
+
+
+def _letters(couple: Couple, topic: Topic) -> list[Letter]:
+    return [each for wire in couple.stage.wires.values() for each in wire.sent if each.topic is topic]
