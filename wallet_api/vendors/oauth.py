@@ -96,7 +96,7 @@ class _Assertion(JWTBearerClientAssertion):  # type: ignore[misc]  # authlib has
         return list(self._audiences)
 
     def resolve_client_public_key(self, client: Client) -> KeySet:
-        return KeySet([_imported(jwk, kid) for kid, jwk in client.vendor.keys.items()])
+        return KeySet([_imported(jwk, kid) for kid, jwk in client.vendor.living(self._clock.now()).items()])
 
     def process_assertion_claims(self, assertion: str, resolve_key: KeySet) -> Mapping[str, Any]:
         try:
