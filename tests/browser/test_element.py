@@ -1,0 +1,708 @@
+"""<huzheng-code> in a real browser, inside the sample app, against the real wallet_api.
+
+The page runs under `default-src 'self'; style-src 'self'`: whatever that forbids would be heard on the console, and every
+test ends with a silent console. The server's clock starts at a fixed instant; the browser's is set beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import pytest
+import zxingcpp
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe_module = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+
+from huzheng_wallet import Login, Times, Wallet  # noqa: E402
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright  # noqa: E402
+
+from consent.approval import Decision, open_approval  # noqa: E402
+from consent.code import PREFIX  # noqa: E402
+from consent.receipt import open_receipt  # noqa: E402
+from consent.showing import open_holder  # noqa: E402
+from scanner_kiosk.country import wallet_url  # noqa: E402
+from scanner_kiosk.country.people import pair  # noqa: E402
+from tests.country import Stage  # noqa: E402
+from tests.counts import count  # noqa: E402
+from tests.outer import PERSON  # noqa: E402
+from tests.phone_stage import certificate, holdings  # noqa: E402
+from tests.sdk_stage import SDK, SECRET, RunningClock, Shop, listening, open_shop, sample_module  # noqa: E402
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]
+PHONE = {"width": 390, "height": 844}
+PICTURES = os.environ.get("ELEMENT_PICTURES")  # a folder: keep a picture of each view
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.network,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not on this machine"),
+]
+
+RIGHT_CLOCK = "{ const real = Date.now; const off = %d; Date.now = () => real() + off; }"
+LAMP = """{
+  window.lamps = {taken: 0, released: 0};
+  const lock = () => Object.assign(new EventTarget(), {release: async () => { window.lamps.released += 1; }});
+  const request = async () => { window.lamps.taken += 1; return lock(); };
+  Object.defineProperty(navigator, "wakeLock", {value: {request}});
+}"""
+EVENTS = """{
+  window.heard = [];
+  for (const name of ["huzheng-state", "huzheng-error"])
+    document.addEventListener(name, (event) => window.heard.push([name, event.detail]));
+}"""
+HIDE = """(hidden) => {
+  Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS, chromium_sandbox=False)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, str]]:
+    """wallet_api, and the sample app in front of it, each on a socket of its own."""
+    with (
+        open_shop(tmp_path_factory.mktemp("element"), RunningClock(), vendor_per_minute=100_000) as shop,
+        socket.create_server(("127.0.0.1", 0)) as bound,
+        listening(shop.sample(), bound),
+    ):
+        yield shop, f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+class Hand:
+    """A phone in somebody's hand, with the sample app open."""
+
+    def __init__(self, shop: Shop, url: str, context: BrowserContext, skew_ms: int) -> None:
+        self.shop = shop
+        self.url = url
+        self.context = context
+        self.trouble: list[str] = []
+        self.asked: list[tuple[str, str, str, dict[str, str]]] = []
+        self.page: Page = context.new_page()
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        self.page.on("request", self._see)
+        machine = self.page.evaluate("Date.now()")
+        off = int(shop.outer.clock.now().timestamp() * 1000) - machine + skew_ms
+        for script in (RIGHT_CLOCK % off, LAMP, EVENTS):
+            context.add_init_script(script)
+
+    def _hear(self, said: Any) -> None:
+        if said.type in ("error", "warning"):
+            self.trouble.append(f"{said.text} {said.location.get('url')}")
+
+    def _see(self, sent: Any) -> None:
+        self.asked.append((sent.method, sent.url, sent.post_data or "", sent.headers))
+
+    def open(self, look: str = "lang=zh-CN") -> Page:
+        """Sign in, and wait for the code."""
+        self.page.goto(f"{self.url}/?{look}")
+        self.page.click("form button")
+        self.page.wait_for_selector("huzheng-code .code svg")
+        return self.page
+
+    @property
+    def showing_id(self) -> str:
+        return str(self.page.evaluate("document.querySelector('huzheng-code').showing.showing_id"))
+
+    def claimed(self, found: str | None = None, look: str = "lang=zh-CN", **sheet: Any) -> dict[str, Any]:
+        """Show, and be asked by a counter."""
+        self.open(look)
+        written = self.shop.ask(self.showing_id, found=found, **sheet)
+        self.page.wait_for_selector("huzheng-code .two")
+        return written
+
+    def fill_in(self) -> None:
+        self.page.click("label.digit >> nth=0")
+        self.page.check("[name=declaration]")
+
+    def press(self, key: str) -> None:
+        self.page.click(f"[data-key={key}]")
+
+    def count(self, what: str) -> int:
+        return sum(f"{method} {url}".startswith(what.replace("/", f"{self.url}/", 1)) for method, url, *_ in self.asked)
+
+    def title(self) -> Any:
+        return self.page.locator("huzheng-code .title")
+
+    def heard(self, name: str) -> list[dict[str, Any]]:
+        return [detail for told, detail in self.page.evaluate("window.heard") if told == name]
+
+    def picture(self, name: str) -> None:
+        if PICTURES:
+            self.page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
+
+
+@pytest.fixture
+def pick_up(chromium: Browser, served: tuple[Shop, str]) -> Iterator[Callable[..., Hand]]:
+    """Makes phones, and asserts at the end that their browsers complained about nothing."""
+    hands: list[Hand] = []
+
+    def make(skew_ms: int = 0, **options: Any) -> Hand:
+        shop, url = served
+        context = chromium.new_context(**{"viewport": PHONE, "locale": "zh-CN", "device_scale_factor": 2, **options})
+        hands.append(Hand(shop, url, context, skew_ms))
+        return hands[-1]
+
+    yield make
+    trouble = [each for hand in hands for each in hand.trouble]
+    for hand in hands:
+        hand.context.close()
+    assert trouble == []
+
+
+@pytest.fixture
+def hand(pick_up: Callable[..., Hand]) -> Hand:
+    return pick_up()
+
+
+def read_screen(page: Page) -> str:
+    pixels = cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    (found,) = zxingcpp.read_barcodes(pixels, formats=zxingcpp.BarcodeFormat.QRCode)
+    return str(found.text)
+
+
+def usable(page: Page) -> None:
+    found = axe_module.Axe().run(page).response["violations"]
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+
+
+# A visit ------------------------------------------------------------------------------------------------------
+
+
+def test_a_visit_from_the_code_to_the_receipt(hand: Hand) -> None:
+    page, shop = hand.open(), hand.shop
+    assert read_screen(page).startswith(PREFIX)
+    showing_id = hand.showing_id
+    row = shop.outer.row(showing_id)
+    holder = open_holder(row.holder_jwt, shop.outer.app.extensions["wallet_api"].keys, province="31", now=row.opened_at)
+    assert holder.person(shop.outer.envelope_key) == PERSON
+
+    found = holdings(certificate(), certificate("34", status="SUPERSEDED", n=3), certificate("31", "divorce", n=2))
+    sheet = shop.ask(showing_id, found=found)
+    expect(hand.title()).to_have_text("有窗口请求查看您的证照")
+    expect(hand.title()).to_be_focused()
+    expect(page.locator("huzheng-code .says")).to_have_text("有窗口请求查看您的证照")
+    expect(page.locator("[name=certificate]")).to_have_count(2)  # of the kind that is asked for
+    page.check("[name=certificate] >> nth=0")
+    page.click("label.digit >> nth=1")
+    page.check("[name=declaration]")
+    hand.press("agree")
+    expect(hand.title()).to_have_text("已提交，正在核验")
+
+    answered = shop.outer.row(showing_id)
+    approval = open_approval(
+        answered.approval_jwt,
+        holder.device,
+        province="31",
+        request_digest=sheet["request"],
+        now=shop.outer.clock.now(),
+    )
+    assert (approval.decision, approval.certificate) == (Decision.AGREE, certificate()["certificate"])
+    assert (approval.digits, approval.declarations) == (sheet["digits"][1], ("marital_status",))
+
+    assert shop.outer.move(showing_id, "consent")
+    expect(page.locator("[data-key=withdraw]")).to_be_visible()
+    shop.deliver(showing_id, "holder_match", "registration_date")
+    expect(hand.title()).to_have_text("已提供")
+    expect(page.locator(".facts")).to_contain_text("登记日期")
+    expect(page.locator(".facts")).to_contain_text("徐汇区不动产登记中心")
+    expect(page.locator(".facts")).not_to_contain_text("证照字号")
+    with page.expect_download() as download:
+        hand.press("receipt")
+    assert Path(download.value.path()).read_text() == "eyJhbGciOiJFZERTQSJ9.e30.c2ln"
+    states = [each["state"] for each in hand.heard("huzheng-state")]
+    assert states == ["OPEN", "CLAIMED", "ANSWERED", "CONSENTED", "DELIVERED"]
+    assert hand.heard("huzheng-error") == []
+
+    # Only our own server was asked, only for JSON, and it saw the public half of the key.
+    assert all(url.startswith((hand.url, "blob:")) for _, url, *_ in hand.asked)
+    (shown,) = [body for method, url, body, _ in hand.asked if url.endswith("/wallet/show")]
+    assert set(json.loads(shown)["device"]) == {"crv", "kty", "x", "y"}
+    before = hand.count("GET /wallet/state")
+    with pytest.raises(playwright_api.TimeoutError), page.expect_request("**/wallet/**", timeout=1500):
+        pass
+    assert hand.count("GET /wallet/state") == before  # what has ended is not polled
+
+
+def test_a_reloaded_page_goes_on_where_it_was(hand: Hand) -> None:
+    hand.claimed()
+    showing_id = hand.showing_id
+    hand.page.reload()
+    hand.page.wait_for_selector("huzheng-code .two")
+    assert hand.showing_id == showing_id
+    hand.fill_in()
+    hand.press("agree")
+    expect(hand.title()).to_have_text("已提交，正在核验")
+
+
+def test_declining_needs_nothing_and_is_as_easy_as_agreeing(hand: Hand) -> None:
+    hand.claimed()
+    agree, decline = (hand.page.locator(f"[data-key={key}]").bounding_box() for key in ("agree", "decline"))
+    assert (agree["width"], agree["height"], agree["y"]) == (decline["width"], decline["height"], decline["y"])
+    showing_id = hand.showing_id
+    hand.press("decline")
+    expect(hand.title()).to_have_text("已提交，正在核验")
+    assert hand.shop.outer.move(showing_id, "decline", reason="DECLINED")
+    expect(hand.title()).to_have_text("您没有同意")
+    expect(hand.page.locator("huzheng-code")).to_contain_text("没有提供任何信息")
+
+
+def test_a_consent_is_withdrawn_and_the_page_says_withdrawing_first(hand: Hand) -> None:
+    hand.claimed()
+    showing_id = hand.showing_id
+    hand.fill_in()
+    hand.press("agree")
+    expect(hand.title()).to_have_text("已提交，正在核验")
+    assert hand.shop.outer.move(showing_id, "consent")
+    hand.press("withdraw")
+    expect(hand.title()).to_have_text("正在撤回")
+    assert hand.shop.outer.move(showing_id, "withdrawn", reason="WITHDRAWN")
+    expect(hand.title()).to_have_text("授权已撤回")
+    hand.press("again")
+    hand.page.wait_for_selector("huzheng-code .code svg")
+    assert hand.showing_id != showing_id
+
+
+def test_a_visit_through_three_provinces_ends_with_a_receipt_on_every_side(
+    chromium: Browser, stage: Stage, tmp_path: Path
+) -> None:
+    """Shanghai's app, Jiangsu's counter, Zhejiang's library: the element in the middle of the real country."""
+    who, code = pair("31", "33"), "31"
+    vendor = json.loads((stage.folder / "vendors.json").read_text(encoding="utf-8"))[code]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as front,
+        socket.create_server(("127.0.0.1", 0)) as back,
+        listening(stage.country.wallets[code], back),
+    ):
+        wallet = Wallet(
+            f"http://127.0.0.1:{back.getsockname()[1]}",
+            vendor["client_id"],
+            Path(vendor["key"]).read_text(encoding="utf-8"),
+            audience=wallet_url(code),
+            times=Times(wall=lambda: stage.clock.now().timestamp()),
+        )
+        app = stage.country.app(code)
+        login = Login(app.login_key.issuer, code, app.login_key.pem(), app.inner.text)
+        module = sample_module()
+        citizen = module.Citizen(sub="pairwise-element", name=who.name, id_number=who.id_number)
+        sample = module.create_app(wallet, login, {"someone": citizen}, webhook_secret=SECRET)
+        with listening(sample, front), chromium.new_context(viewport=PHONE, locale="zh-CN") as context:
+            page = context.new_page()
+            page.goto(f"http://127.0.0.1:{front.getsockname()[1]}/?lang=zh-CN")
+            page.click("form button")
+            page.wait_for_selector("huzheng-code .code svg")
+            scene = stage.scanned(who, cast(Any, None), "32", code=read_screen(page))
+            scene.asked_and_shown()
+            page.check("[name=certificate] >> nth=0")
+            page.check(f"[data-key=digits-{scene.view().digits}]")
+            for box in page.locator("[name=declaration]").all():
+                box.check()
+            page.click("[data-key=agree]")
+            expect(page.locator("huzheng-code .title")).to_have_text("已提交，正在核验")
+            assert scene.finish().state == "PASSED"
+            expect(page.locator("huzheng-code .title")).to_have_text("已提供")
+            with page.expect_download() as download:
+                page.click("[data-key=receipt]")
+            receipt = Path(download.value.path()).read_text(encoding="utf-8")
+    stage.books()
+    row, ring = scene.row(), stage.province(code).office.ring
+    ours = open_receipt(receipt, ring, side="citizen", now=stage.clock.now()).claims
+    theirs = open_receipt(row.receipt, ring, side="unit", now=stage.clock.now()).claims
+    assert ours["req"] == theirs["req"] == row.request_digest
+    assert ours["outcome"] == theirs["outcome"] == "PASSED"
+    assert ours["consent"] is not None
+    assert [ours[each] for each in ("consent", "unit", "fields")] == [
+        theirs[each] for each in ("consent", "unit", "fields")
+    ]
+
+
+# The sheet ----------------------------------------------------------------------------------------------------
+
+
+def test_the_sheet_reads_in_the_order_of_the_law_and_in_the_registers_words(hand: Hand) -> None:
+    hand.claimed()
+    headings = hand.page.locator("huzheng-code h3, huzheng-code legend").all_inner_texts()
+    assert headings == [
+        "谁在请求",
+        "办什么事",
+        "哪一份证照",
+        "会提供这些信息",
+        "不会提供",
+        "为什么可以",
+        "保存多久",
+        "核对数字",
+        "声明",
+    ]
+    for text in ("徐汇区不动产登记中心", "徐汇区南宁路999号", "7号窗口", "沪民婚发〔2024〕4号", "随登记档案保存"):
+        expect(hand.page.locator("huzheng-code")).to_contain_text(text)
+    assert hand.page.locator(".cause b").count() == 0
+    expect(hand.page.locator(".cause q")).to_have_text("核对共有人 <b>婚姻状况</b>")
+    expect(hand.page.locator(".digit")).to_have_count(3)
+    assert hand.page.locator("[name=declaration]:checked, [name=digits]:checked").count() == 0
+    assert hand.page.locator("[name=certificate]:checked").count() == 1  # the only one
+
+
+def test_a_sheet_without_declaration_or_digits_shows_no_empty_box(hand: Hand) -> None:
+    hand.claimed(declare=False)
+    expect(hand.page.locator("[name=declaration]")).to_have_count(0)
+    hand.page.click("label.digit >> nth=0")
+    hand.press("agree")
+    expect(hand.title()).to_have_text("已提交，正在核验")
+
+
+def test_an_agreement_that_lacks_something_is_not_sent_and_says_what(hand: Hand) -> None:
+    hand.claimed(holdings(certificate(), certificate("31", n=2)))
+    for said, then in (
+        ("请先选择一份证照", "[name=certificate] >> nth=1"),
+        ("请先点选窗口屏幕上的两位数字", "label.digit >> nth=2"),
+        ("请先勾选声明", "[name=declaration]"),
+    ):
+        hand.press("agree")
+        expect(hand.page.locator("huzheng-code .error")).to_have_text(said)
+        hand.page.click(then)
+    assert hand.shop.outer.row(hand.showing_id).state == "CLAIMED"
+    hand.press("agree")
+    expect(hand.title()).to_have_text("已提交，正在核验")
+
+
+def test_a_change_of_language_keeps_what_was_chosen(hand: Hand) -> None:
+    hand.claimed()
+    hand.fill_in()
+    hand.page.evaluate("document.querySelector('huzheng-code').setAttribute('lang', 'en')")
+    expect(hand.title()).to_have_text("A counter asks to see your certificate")
+    expect(hand.page.locator("huzheng-code .window")).to_have_text("7号窗口")
+    expect(hand.page.locator("huzheng-code")).to_contain_text("Xuhui Real Estate Registry")
+    assert hand.page.locator("[name=declaration]:checked, [name=digits]:checked").count() == 2
+
+
+def test_the_whole_answer_can_be_given_from_the_keyboard(hand: Hand) -> None:
+    hand.claimed()
+    page = hand.page
+    expect(hand.title()).to_be_focused()
+    reached = []
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        key = page.evaluate("document.querySelector('huzheng-code').shadowRoot.activeElement.getAttribute('data-key')")
+        reached.append(key.split("-")[0])
+        if reached[-1] in ("digits", "declare"):
+            page.keyboard.press("Space")
+        if reached[-1] == "agree":
+            page.keyboard.press("Enter")
+    assert reached == ["certificate", "digits", "declare", "decline", "agree"]
+    expect(hand.title()).to_have_text("已提交，正在核验")
+
+
+def test_an_answer_whose_reply_was_lost_is_sent_again_as_it_was(hand: Hand) -> None:
+    hand.claimed()
+    sent: list[str] = []
+
+    def lose_the_reply(route: Any) -> None:
+        sent.append(route.request.post_data)
+        if len(sent) == 1:
+            route.fetch()  # it arrives
+            route.abort()  # and its answer does not
+        else:
+            route.continue_()
+
+    hand.page.route("**/wallet/answer", lose_the_reply)
+    hand.page.route("**/wallet/state", lambda route: route.abort())
+    hand.fill_in()
+    hand.press("agree")
+    expect(hand.page.locator("huzheng-code .error")).to_contain_text("网络不通")
+    hand.press("agree")
+    hand.page.unroute("**/wallet/state")
+    expect(hand.title()).to_have_text("已提交，正在核验")
+    assert len(sent) == 2
+    assert sent[0] == sent[1]
+    hand.trouble.clear()  # the browser names the requests that we broke
+
+
+def test_a_refused_answer_is_told_in_the_registers_sentence(hand: Hand) -> None:
+    hand.claimed()
+    hand.fill_in()
+    told = {"zh": "暂时不能处理。", "en": "Not now."}
+    problem = {"code": "STATE_FORBIDS", "sentences": told, "next": told, "request_id": "r-1", "facts": {}}
+    hand.page.route("**/wallet/answer", lambda route: route.fulfill(status=409, body=json.dumps(problem)))
+    hand.press("agree")
+    expect(hand.page.locator("huzheng-code .error")).to_have_text("暂时不能处理。 暂时不能处理。")
+    (detail,) = hand.heard("huzheng-error")
+    assert (detail["code"], detail["requestId"], detail["offline"]) == ("STATE_FORBIDS", "r-1", False)
+    hand.trouble.clear()
+
+
+# The key ------------------------------------------------------------------------------------------------------
+
+KEYS = """async () => {
+  const code = await import("/static/huzheng-code.js");
+  const [one, again, other] = [await code.deviceFor("zhang-wei"), await code.deviceOf("zhang-wei"), await code.deviceFor("b")];
+  let taken = "taken out";
+  try { await crypto.subtle.exportKey("jwk", one.privateKey); } catch (problem) { taken = problem.name; }
+  await code.forgetDevice("b");
+  return {
+    taken, extractable: again.privateKey.extractable, usages: again.privateKey.usages, kid: one.kid,
+    same: one.kid === again.kid, other: one.kid !== other.kid, forgotten: (await code.deviceOf("b")) === undefined,
+  };
+}"""
+
+
+def test_the_key_cannot_be_taken_out_and_each_account_has_its_own(hand: Hand) -> None:
+    hand.open()
+    found = hand.page.evaluate(KEYS)
+    assert found.pop("kid") == hand.shop.outer.row(hand.showing_id).device_kid
+    assert found == {
+        "taken": "InvalidAccessError",
+        "extractable": False,
+        "usages": ["sign"],
+        "same": True,
+        "other": True,
+        "forgotten": True,
+    }
+    assert hand.page.evaluate("Object.keys(localStorage).length + Object.keys(sessionStorage).length") == 0
+
+
+def test_a_phone_that_has_lost_its_key_cannot_answer_and_says_so(hand: Hand) -> None:
+    hand.claimed()
+    hand.fill_in()
+    hand.page.evaluate("async () => (await import('/static/huzheng-code.js')).forgetDevice('zhang-wei')")
+    hand.press("agree")
+    expect(hand.page.locator("huzheng-code .error")).to_have_text("本机没有登录时的签名钥匙，请重新出示。")
+    assert [each["code"] for each in hand.heard("huzheng-error")] == ["NO_KEY"]
+    assert hand.shop.outer.row(hand.showing_id).state == "CLAIMED"
+
+
+# The code -----------------------------------------------------------------------------------------------------
+
+
+def test_the_code_is_renewed_when_the_server_says_so(hand: Hand) -> None:
+    hand.page.clock.install()
+    hand.open()
+    first = read_screen(hand.page)
+    hand.shop.outer.clock.advance(31)  # type: ignore[attr-defined]
+    with hand.page.expect_response("**/wallet/code"):
+        hand.page.clock.fast_forward(31_000)
+    expect(hand.page.locator(".countdown span")).to_have_text(re.compile(r"^(2\d|30)秒后更新$"))
+    assert read_screen(hand.page) != first
+    assert 20 <= hand.page.locator("progress").evaluate("(bar) => bar.value") <= 30
+
+
+def test_a_hidden_page_asks_nothing_and_renews_at_once_when_it_is_seen_again(hand: Hand) -> None:
+    hand.page.clock.install()
+    page = hand.open()
+    assert page.evaluate("window.lamps") == {"taken": 1, "released": 0}
+    with page.expect_response("**/wallet/state"):
+        page.clock.run_for(1500)
+    page.evaluate(HIDE, True)
+    assert page.evaluate("window.lamps") == {"taken": 1, "released": 1}
+    asked = len(hand.asked)
+    page.clock.run_for(45_000)
+    assert len(hand.asked) == asked
+    with page.expect_response("**/wallet/code"), page.expect_response("**/wallet/state"):
+        page.evaluate(HIDE, False)
+    assert page.evaluate("window.lamps")["taken"] == 2
+
+
+def test_the_light_goes_out_with_the_code(hand: Hand) -> None:
+    hand.claimed()
+    assert hand.page.evaluate("window.lamps") == {"taken": 1, "released": 1}
+
+
+def test_without_a_network_the_code_is_covered_once_it_is_no_longer_good(hand: Hand) -> None:
+    hand.page.clock.install()
+    hand.open()
+    hand.context.set_offline(True)
+    hand.page.clock.fast_forward(31_000)
+    expect(hand.page.locator("huzheng-code .note")).to_have_text("网络不通，正在重试。")
+    expect(hand.page.locator("huzheng-code .code")).to_be_visible()  # the counter still takes it
+    hand.page.clock.fast_forward(31_000)
+    expect(hand.page.locator("huzheng-code .cover")).to_have_text("二维码已过期，联网后自动更新。")
+    expect(hand.page.locator("huzheng-code .code")).to_be_hidden()
+    hand.context.set_offline(False)
+    hand.page.clock.fast_forward(3_000)
+    expect(hand.page.locator("huzheng-code .code")).to_be_visible()
+    expect(hand.page.locator("huzheng-code .note")).to_have_text("")
+    hand.trouble.clear()
+
+
+@pytest.mark.parametrize(("minutes", "word"), [(3, "快3分钟"), (-12, "慢12分钟")])
+def test_a_phone_whose_clock_is_wrong_is_told_by_how_much_and_its_code_still_works(
+    pick_up: Callable[..., Hand], minutes: int, word: str
+) -> None:
+    hand = pick_up(skew_ms=minutes * 60_000)
+    page = hand.open()
+    expect(page.locator("huzheng-code .clock")).to_contain_text(word)
+    assert [each["facts"] for each in hand.heard("huzheng-error")] == [{"minutes": minutes}]
+    hand.shop.ask(hand.showing_id)
+    page.wait_for_selector("huzheng-code .two")
+    hand.fill_in()
+    hand.press("agree")
+    expect(hand.title()).to_have_text("已提交，正在核验")  # signed on the server's time
+
+
+def test_a_right_clock_is_not_spoken_of(hand: Hand) -> None:
+    hand.open()
+    expect(hand.page.locator("huzheng-code .clock")).to_have_text("")
+
+
+def test_a_picture_that_is_more_than_a_picture_is_drawn_without_the_rest(hand: Hand) -> None:
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" onload="window.bad=1"><script>window.bad=2</script>'
+        '<style>*{}</style><image href="//evil.example/x"/><foreignObject><p>x</p></foreignObject>'
+        '<a href="javascript:0"><rect/></a><path d="M0 0h9v9z" style="fill:red" onclick="bad()"/></svg>'
+    )
+    body = json.dumps({"svg": svg, "refresh_in": 20, "server_time": "2026-11-24T09:00:00Z"})
+    hand.page.route("**/wallet/code", lambda route: route.fulfill(status=200, body=body))
+    hand.open()
+    assert hand.page.locator(".code svg").evaluate("(node) => node.outerHTML") == (
+        '<svg viewBox="0 0 9 9"><path d="M0 0h9v9z"></path></svg>'
+    )
+    assert hand.page.evaluate("window.bad") is None
+    hand.trouble.clear()  # the browser says what its policy kept away even while it was only read
+
+
+def test_who_cannot_be_scanned_gets_twelve_digits_for_a_minute(hand: Hand) -> None:
+    hand.page.clock.install()
+    page = hand.open()
+    assert hand.count("POST /wallet/twin") == 0  # only when the citizen asks
+    page.click("huzheng-code summary")
+    hand.press("twin")
+    expect(page.locator("huzheng-code .twin")).to_have_text(re.compile(r"^\d{4} \d{4} \d{4}$"))
+    expect(page.locator("huzheng-code details")).to_contain_text(re.compile(r"请让窗口输入这12位数字，[56]\d秒内有效"))
+    hand.picture("twin")
+    page.clock.fast_forward(61_000)
+    expect(page.locator("huzheng-code .twin")).to_have_count(0)
+    expect(page.locator("[data-key=twin]")).to_be_visible()
+
+
+def test_stopping_ends_the_showing_and_offers_another(hand: Hand) -> None:
+    hand.open()
+    showing_id = hand.showing_id
+    hand.press("close")
+    expect(hand.title()).to_have_text("出示已结束")
+    assert hand.shop.outer.row(showing_id).state == "EXPIRED"
+
+
+# The page around it -------------------------------------------------------------------------------------------
+
+
+def test_the_readmes_script_runs_and_its_header_goes_along(hand: Hand) -> None:
+    (block,) = re.findall(r"^```js\n(.*?)^```", (SDK / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    (html,) = re.findall(r"^```html\n(.*?)^```", (SDK / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    page = f"<!doctype html><title>x</title>{html}<script type='module' src='/readme.js'></script>"
+    hand.open()
+    hand.page.route("**/readme", lambda route: route.fulfill(status=200, content_type="text/html", body=page))
+    script = block.replace("…", "token-17")
+    hand.page.route(
+        "**/readme.js", lambda route: route.fulfill(status=200, content_type="text/javascript", body=script)
+    )
+    said: list[str] = []
+    hand.page.on("console", lambda message: said.append(message.text))
+    hand.page.goto(f"{hand.url}/readme")
+    hand.page.wait_for_selector("huzheng-code .code svg")
+    assert said[0].startswith("OPEN ")
+    sent = [headers.get("x-csrf-token") for _, url, _, headers in hand.asked if url.endswith("/wallet/code")]
+    assert sent[-1] == "token-17"
+
+
+def test_a_browser_that_cannot_construct_style_sheets_gets_the_linked_one(hand: Hand) -> None:
+    hand.context.add_init_script("delete ShadowRoot.prototype.adoptedStyleSheets")
+    hand.open()
+    expect(hand.page.locator("huzheng-code link[rel=stylesheet]")).to_have_attribute(
+        "href", f"{hand.url}/static/huzheng-code.css"
+    )
+    expect(hand.page.locator("[data-key=close]")).to_have_css("border-radius", "12px")
+
+
+def test_it_waits_where_it_was_told_to_wait(hand: Hand) -> None:
+    hand.open()
+    hand.press("close")
+    expect(hand.title()).to_have_text("出示已结束")
+    page = "<!doctype html><title>x</title><script type='module' src='/static/huzheng-code.js'></script>"
+    body = f"{page}<huzheng-code base='/wallet' account='zhang-wei' lang='en' manual></huzheng-code>"
+    hand.page.route("**/manual", lambda route: route.fulfill(status=200, content_type="text/html", body=body))
+    hand.page.goto(f"{hand.url}/manual")
+    hand.press("show")
+    hand.page.wait_for_selector("huzheng-code .code svg")
+
+
+def test_who_is_not_signed_in_is_told_so(hand: Hand) -> None:
+    page = "<!doctype html><title>x</title><script type='module' src='/static/huzheng-code.js'></script>"
+    body = f"{page}<huzheng-code base='/wallet' account='zhang-wei' lang='en'></huzheng-code>"
+    hand.page.route("**/stranger", lambda route: route.fulfill(status=200, content_type="text/html", body=body))
+    hand.page.goto(f"{hand.url}/stranger")
+    expect(hand.title()).to_have_text("That did not work")
+    expect(hand.page.locator("huzheng-code")).to_contain_text("Please sign in again.")
+    assert [each["code"] for each in hand.heard("huzheng-error")] == ["HTTP_401"]
+    hand.trouble.clear()
+
+
+def styles(page: Page, selector: str) -> list[dict[str, float]]:
+    found: list[dict[str, float]] = page.locator(selector).evaluate_all(
+        """(nodes) => nodes.filter((node) => node.offsetParent && node.innerText.trim()).map((node) => {
+             const style = getComputedStyle(node);
+             const box = node.getBoundingClientRect();
+             const size = parseFloat(style.fontSize);
+             return {size, line: parseFloat(style.lineHeight) / size, width: box.width, height: box.height};
+           })"""
+    )
+    return found
+
+
+LOOKS = [("zh-CN", "normal"), ("en", "large"), ("zh-CN", "large"), ("en", "normal")]
+
+
+@pytest.mark.parametrize(("lang", "size"), count(LOOKS, LOOKS[:2]))
+def test_every_view_is_legible_and_axe_finds_nothing(pick_up: Callable[..., Hand], lang: str, size: str) -> None:
+    hand = pick_up()
+    look = f"lang={lang}" + ("&large=1" if size == "large" else "")
+    touch, text, largest = (60, 18, 30) if size == "large" else (44, 15, 20)
+
+    def legible(name: str) -> None:
+        usable(hand.page)
+        hand.picture(f"{name}-{lang}-{size}")
+        read = styles(
+            hand.page, "huzheng-code p, huzheng-code li, huzheng-code h3, huzheng-code legend, huzheng-code dd"
+        )
+        assert min(each["size"] for each in read) >= text
+        assert min(each["line"] for each in read) >= 1.29
+        assert max(each["size"] for each in styles(hand.page, "huzheng-code .title")) >= largest
+        for each in styles(hand.page, "huzheng-code button, huzheng-code .choice, huzheng-code .digit, summary"):
+            assert min(each["width"], each["height"]) >= touch
+        wide = hand.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= PHONE["width"]
+
+    hand.open(look)
+    frame = hand.page.locator("huzheng-code .code svg").bounding_box()
+    assert frame["width"] >= 0.6 * PHONE["width"]
+    assert read_screen(hand.page).startswith(PREFIX)
+    legible("code")
+    showing_id = hand.showing_id
+    hand.shop.ask(showing_id, found=holdings(certificate(), certificate("34", status="SUPERSEDED", n=3)))
+    hand.page.wait_for_selector("huzheng-code .two")
+    hand.page.check("[name=certificate] >> nth=0")
+    hand.fill_in()
+    legible("sheet")
+    hand.press("agree")
+    hand.page.wait_for_selector("huzheng-code .outcome")
+    assert hand.shop.outer.move(showing_id, "consent")
+    hand.page.wait_for_selector("[data-key=withdraw]")
+    legible("consented")
+    hand.shop.deliver(showing_id, "holder_match", "registration_date")
+    hand.page.wait_for_selector("huzheng-code .facts")
+    legible("result")

@@ -1,0 +1,1269 @@
+// huzheng-code.js: <huzheng-code>, the citizen's half of a visit, in one module without dependencies (ES2019).
+// Copyright the Huzheng authors. Apache-2.0.
+//
+//   <script type="module" src="/static/huzheng-code.js"></script>
+//   <huzheng-code base="/wallet" account="u-8812" lang="zh-CN" large></huzheng-code>
+//
+// It shows the code and renews it, draws the sheet when a counter asks, signs the answer with this phone's own key, and ends
+// with the result and the receipt. It speaks to YOUR server only; your server speaks to wallet_api. No OAuth key, no ID
+// number and no login assertion is ever in the browser.
+//
+// What your server answers under `base` (JSON, your own session cookie; a failure is a problem document handed through):
+//
+//   POST /show        {device: JWK}  → the showing, and who: {sub, province}
+//   GET  /state                      → the same; {state: "NONE"} before the first. An ETag saves traffic.
+//   GET  /code                       → {svg, refresh_in, server_time}
+//   GET  /sheet                      → {sheet, holdings}
+//   POST /answer      {approval}     → {}            POST /withdrawal  {approval} → {}
+//   POST /close       {}             → {}            GET  /receipt                → {receipt}
+//   POST /twin        {}             → {spaced, expires_in}: twelve digits, when a citizen asks for them
+//
+// Attributes: base, account (your opaque name for the signed-in person: each has a device key of its own), lang ("zh-CN" or
+// "en"; by default the page's), large, manual (wait for show()), stylesheet (where huzheng-code.css lies, for browsers that
+// cannot construct style sheets). Property: fetcher, to replace the line (CSRF tokens, a native bridge).
+// Events: huzheng-state {state, version, reason, result}, huzheng-error {code, sentence, next, requestId, offline, facts}.
+//
+// Time is the server's. The phone's clock is read for one purpose: to tell the citizen that it is wrong.
+
+// Words ---------------------------------------------------------------------------------------------------------
+
+const WORDS = {
+  "zh-CN": {
+    "show.title": "出示证照码",
+    "show.lead": "请把二维码对准窗口的扫描口",
+    "show.code": "证照二维码",
+    "show.left": "{n}秒后更新",
+    "show.safe": "码里没有您的姓名、号码和证照。扫码之后，还要由您同意。",
+    "show.busy": "正在生成二维码……",
+    "show.offline": "网络不通，正在重试。",
+    "show.stale": "二维码已过期，联网后自动更新。",
+    "show.close": "停止出示",
+    "show.again": "重新出示",
+    "show.start": "出示",
+    "help.title": "扫不了？",
+    "help.tips": "把屏幕调亮、擦净，平放在离扫描口十五厘米处。仍扫不了，可以改用数字，或请窗口用身份证办理。",
+    "help.twin": "改用12位数字",
+    "help.twin.note": "请让窗口输入这12位数字，{n}秒内有效。",
+    "clock.fast": "手机时间比标准时间快{n}分钟，请在设置里打开“自动设置时间”。出示不受影响。",
+    "clock.slow": "手机时间比标准时间慢{n}分钟，请在设置里打开“自动设置时间”。出示不受影响。",
+    "type.marriage": "结婚证",
+    "type.divorce": "离婚证",
+    "status.VALID": "有效",
+    "status.SUPERSEDED": "已换发新证",
+    "status.INVALIDATED_BY_DIVORCE": "双方已离婚",
+    "status.ANNULLED": "婚姻已撤销",
+    "status.VOID": "婚姻无效",
+    "status.REVOKED_ADMIN": "已宣告作废",
+    "status.SUSPENDED": "有异议，暂停使用",
+    "sheet.title": "有窗口请求查看您的证照",
+    "sheet.lead": "请核对下面每一项。您不同意，就不会提供任何信息。",
+    "sheet.left": "请在{time}内答复",
+    "sheet.over": "答复时间已到",
+    "sheet.who": "谁在请求",
+    "sheet.window": "窗口",
+    "sheet.what": "办什么事",
+    "sheet.cause": "窗口填写的理由",
+    "sheet.which": "哪一份证照",
+    "sheet.pick": "请选择一份",
+    "sheet.looking": "正在查询您的证照……",
+    "sheet.none": "没有查到可用的{type}。您仍可答复；同意后窗口会看到“需人工核对”。",
+    "sheet.silent": "有证照库暂时没有答复，那里的证照可能没有列出。",
+    "sheet.fields": "会提供这些信息",
+    "sheet.never": "不会提供",
+    "sheet.why": "为什么可以",
+    "sheet.clause": "依据",
+    "sheet.kept": "保存多久",
+    "sheet.digits": "核对数字",
+    "sheet.digits.note": "请点选窗口屏幕上显示的两位数字。只有一次机会。",
+    "sheet.declare": "声明",
+    "sheet.agree": "同意一次",
+    "sheet.decline": "不同意",
+    "sheet.need.digits": "请先点选窗口屏幕上的两位数字",
+    "sheet.need.certificate": "请先选择一份证照",
+    "sheet.need.looking": "正在查询您的证照，请稍候",
+    "sheet.need.declare": "请先勾选声明",
+    "sheet.sending": "正在签名并提交……",
+    "wait.title": "已提交，正在核验",
+    "wait.note": "窗口很快会看到结果。请不要关闭页面。",
+    "consented.title": "您已同意，正在调取",
+    "consented.note": "现在还可以撤回。信息提供之后就不能撤回了。",
+    "consented.withdraw": "撤回同意",
+    "withdrawing.title": "正在撤回",
+    "withdrawing.note": "证照库确认之后才算撤回。",
+    "end.DELIVERED": "已提供",
+    "end.REFUSED": "没有提供",
+    "end.DECLINED": "您没有同意",
+    "end.TIMED_OUT": "已超过答复时间",
+    "end.UNDETERMINED": "需人工核对",
+    "end.WITHDRAWN": "授权已撤回",
+    "end.EXPIRED": "出示已结束",
+    "end.SUPERSEDED": "已在别处出示",
+    "end.note.DELIVERED": "只提供了下面列出的信息，只用于这一次。",
+    "end.nothing": "没有提供任何信息。",
+    "end.given": "提供了什么",
+    "end.to": "提供给谁",
+    "end.asked": "谁请求过",
+    "end.for": "用于什么",
+    "end.when": "什么时间",
+    "end.receipt": "下载回执",
+    "end.receipt.note": "回执由本省签名，不含个人信息，可随时验证。",
+    "error.title": "没有办成",
+    "error.line": "网络不通，请检查网络后重试。",
+    "error.server": "服务暂时不可用，请稍后再试。",
+    "error.login": "请重新登录。",
+    "error.retry": "重试",
+    "error.key": "本机没有登录时的签名钥匙，请重新出示。",
+    "error.insecure": "本机浏览器不能保存签名钥匙。请升级应用，或改用身份证办理。",
+  },
+  en: {
+    "show.title": "Show your code",
+    "show.lead": "Hold the code in front of the counter's scanner",
+    "show.code": "Your code",
+    "show.left": "Renews in {n} s",
+    "show.safe": "The code holds no name, no number and no certificate. After the scan you still have to agree.",
+    "show.busy": "Making your code…",
+    "show.offline": "No network. Trying again.",
+    "show.stale": "The code has expired. It renews when the network is back.",
+    "show.close": "Stop showing",
+    "show.again": "Show again",
+    "show.start": "Show",
+    "help.title": "Can't scan?",
+    "help.tips": "Turn the brightness up, wipe the screen, and hold it flat, about 15 cm away. If that does not help, use digits instead, or your ID card.",
+    "help.twin": "Use twelve digits instead",
+    "help.twin.note": "Let the counter type these twelve digits. Good for {n} s.",
+    "clock.fast": "This phone's clock is {n} minutes fast. Turn on “set time automatically” in the settings. Your code still works.",
+    "clock.slow": "This phone's clock is {n} minutes slow. Turn on “set time automatically” in the settings. Your code still works.",
+    "type.marriage": "Marriage certificate",
+    "type.divorce": "Divorce certificate",
+    "status.VALID": "Valid",
+    "status.SUPERSEDED": "Replaced by a reissued one",
+    "status.INVALIDATED_BY_DIVORCE": "The parties are divorced",
+    "status.ANNULLED": "Marriage annulled",
+    "status.VOID": "Marriage void",
+    "status.REVOKED_ADMIN": "Declared void",
+    "status.SUSPENDED": "Suspended under an objection",
+    "sheet.title": "A counter asks to see your certificate",
+    "sheet.lead": "Please check every line. If you do not agree, nothing is given.",
+    "sheet.left": "Please answer within {time}",
+    "sheet.over": "The time to answer is over",
+    "sheet.who": "Who asks",
+    "sheet.window": "Window",
+    "sheet.what": "For what",
+    "sheet.cause": "Reason given by the counter",
+    "sheet.which": "Which certificate",
+    "sheet.pick": "Please choose one",
+    "sheet.looking": "Looking for your certificates…",
+    "sheet.none": "No {type} of yours was found. You may still answer; if you agree, the counter reads “check by hand”.",
+    "sheet.silent": "A library does not answer just now; certificates there may be missing here.",
+    "sheet.fields": "This will be given",
+    "sheet.never": "This will not be given",
+    "sheet.why": "Why it is allowed",
+    "sheet.clause": "Clause",
+    "sheet.kept": "Kept for how long",
+    "sheet.digits": "Compare the number",
+    "sheet.digits.note": "Tap the two digits that the counter's screen shows. You have one try.",
+    "sheet.declare": "Declaration",
+    "sheet.agree": "Agree once",
+    "sheet.decline": "Decline",
+    "sheet.need.digits": "Please tap the two digits on the counter's screen first",
+    "sheet.need.certificate": "Please choose a certificate first",
+    "sheet.need.looking": "Still looking for your certificates; please wait a moment",
+    "sheet.need.declare": "Please tick the declaration first",
+    "sheet.sending": "Signing and sending…",
+    "wait.title": "Sent. Being checked",
+    "wait.note": "The counter will see the result in a moment. Please keep this page open.",
+    "consented.title": "You agreed. Being fetched",
+    "consented.note": "You can still withdraw now, but not once the information has been given.",
+    "consented.withdraw": "Withdraw",
+    "withdrawing.title": "Withdrawing",
+    "withdrawing.note": "It is withdrawn once the library has confirmed.",
+    "end.DELIVERED": "Given",
+    "end.REFUSED": "Nothing was given",
+    "end.DECLINED": "You did not agree",
+    "end.TIMED_OUT": "The time to answer is over",
+    "end.UNDETERMINED": "To be checked by hand",
+    "end.WITHDRAWN": "Withdrawn",
+    "end.EXPIRED": "Showing has ended",
+    "end.SUPERSEDED": "Shown elsewhere",
+    "end.note.DELIVERED": "Only what is listed below was given, for this one time.",
+    "end.nothing": "Nothing was given.",
+    "end.given": "What was given",
+    "end.to": "To whom",
+    "end.asked": "Who asked",
+    "end.for": "For what",
+    "end.when": "When",
+    "end.receipt": "Download the receipt",
+    "end.receipt.note": "Signed by your province, without personal data. Anybody can check it at any time.",
+    "error.title": "That did not work",
+    "error.line": "No network. Please check it and try again.",
+    "error.server": "The service does not work just now. Please try again in a moment.",
+    "error.login": "Please sign in again.",
+    "error.retry": "Try again",
+    "error.key": "The signing key of your sign-in is not on this phone. Please show again.",
+    "error.insecure": "This browser cannot keep a signing key. Please update the app, or use your ID card at the counter.",
+  },
+};
+
+/** The words of one language: t(key, facts) fills {placeholders}; side({zh, en}) and named(row, "name") pick a side. */
+function speaker(lang) {
+  const english = lang === "en";
+  const book = WORDS[english ? "en" : "zh-CN"];
+  return {
+    lang: english ? "en" : "zh-CN",
+    t(key, facts) {
+      let text = book[key] || "";
+      for (const name of Object.keys(facts || {})) text = text.split("{" + name + "}").join(String(facts[name]));
+      return text;
+    },
+    side: (both) => (both ? (english ? both.en : both.zh) : ""),
+    named: (row, name) => row[name + (english ? "_en" : "_zh")] || "",
+    when(rfc3339) {
+      const style = { year: "numeric", month: english ? "short" : "long", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false };
+      // The time of the four provinces, wherever the phone thinks it is.
+      return new Intl.DateTimeFormat(english ? "en" : "zh-CN", Object.assign({ timeZone: "Asia/Shanghai" }, style)).format(new Date(rfc3339));
+    },
+  };
+}
+
+// The device ----------------------------------------------------------------------------------------------------
+
+const ALGORITHM = { name: "ECDSA", namedCurve: "P-256" };
+const SIGNING = { name: "ECDSA", hash: "SHA-256" };
+const APPROVAL_LIFE_S = 120;
+const DATABASE = "huzheng-code";
+const STORE = "devices";
+
+/** Whether this browser can keep a key: WebCrypto wants https or a loopback address. */
+export function possible() {
+  return Boolean(window.isSecureContext && window.crypto && window.crypto.subtle && window.indexedDB);
+}
+
+/** The device key of an account, made at the first call: {privateKey, jwk, kid}. It is not extractable. */
+export async function deviceFor(account) {
+  const known = await deviceOf(account);
+  if (known) return known;
+  const pair = await crypto.subtle.generateKey(ALGORITHM, false, ["sign"]);
+  const whole = await crypto.subtle.exportKey("jwk", pair.publicKey);
+  const jwk = { crv: whole.crv, kty: whole.kty, x: whole.x, y: whole.y };
+  const device = { privateKey: pair.privateKey, jwk, kid: await thumbprint(jwk) };
+  await inStore("readwrite", (store) => store.put(device, account));
+  return device;
+}
+
+/** The device key of an account, or undefined where this browser has none. */
+export function deviceOf(account) {
+  return inStore("readonly", (store) => store.get(account));
+}
+
+/** Forget the device key of an account, for instance when it signs out for good. */
+export function forgetDevice(account) {
+  return inStore("readwrite", (store) => store.delete(account));
+}
+
+/**
+ * A signed answer, approval+jwt. `who` is {sub, province}; `answer` is {req, decision, certificate, digits, declarations};
+ * `nowMs` is the server's time in milliseconds since 1970.
+ */
+export async function signApproval(device, who, answer, nowMs) {
+  const issued = Math.floor(nowMs / 1000);
+  const header = { alg: "ES256", kid: device.kid, typ: "approval+jwt" };
+  const payload = {
+    iss: who.sub,
+    aud: who.province,
+    iat: issued,
+    exp: issued + APPROVAL_LIFE_S,
+    jti: base64url(crypto.getRandomValues(new Uint8Array(16))),
+    req: answer.req,
+    decision: answer.decision,
+    certificate: answer.certificate,
+    digits: answer.digits,
+    declarations: answer.declarations,
+  };
+  const text = base64url(bytes(JSON.stringify(header))) + "." + base64url(bytes(JSON.stringify(payload)));
+  // WebCrypto gives r and s as two numbers of 32 bytes, which is what JWS wants (RFC 7518 §3.4).
+  const signature = await crypto.subtle.sign(SIGNING, device.privateKey, bytes(text));
+  return text + "." + base64url(new Uint8Array(signature));
+}
+
+/** RFC 7638: SHA-256 over the required members in the order of their names. */
+async function thumbprint(jwk) {
+  const text = JSON.stringify({ crv: jwk.crv, kty: jwk.kty, x: jwk.x, y: jwk.y });
+  return base64url(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes(text))));
+}
+
+function bytes(text) {
+  return new TextEncoder().encode(text);
+}
+
+function base64url(raw) {
+  return btoa(String.fromCharCode(...raw)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+}
+
+function inStore(mode, act) {
+  return new Promise((resolve, reject) => {
+    const opening = indexedDB.open(DATABASE, 1);
+    opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
+    opening.onerror = () => reject(opening.error);
+    opening.onsuccess = () => {
+      const database = opening.result;
+      const transaction = database.transaction(STORE, mode);
+      const request = act(transaction.objectStore(STORE));
+      transaction.oncomplete = () => {
+        database.close();
+        resolve(request.result);
+      };
+      transaction.onabort = () => {
+        database.close();
+        reject(transaction.error);
+      };
+    };
+  });
+}
+
+// The line ------------------------------------------------------------------------------------------------------
+
+const PATIENCE_MS = 8000;
+
+/** The usual fetcher: `base` + path, with the page's own cookies. `headers` are added to each request (a CSRF token). */
+export function httpFetcher(base, headers) {
+  const root = base.replace(/\/+$/, "");
+  return (path, init) =>
+    fetch(root + path, Object.assign({ credentials: "same-origin", cache: "no-store" }, init, { headers: Object.assign({}, headers, init.headers) }));
+}
+
+const CODES = { "error.insecure": "NO_KEYSTORE", "error.key": "NO_KEY" };
+
+/** Something did not work. `problem` is what the server said, or null where nobody answered. */
+class Failure extends Error {
+  constructor(problem, status, key) {
+    super(problem ? problem.code : CODES[key] || (status ? "HTTP_" + status : "NO_ANSWER"));
+    this.problem = problem;
+    this.status = status || 0;
+    this.offline = !problem && !key && !status;
+    // Our own sentence, where the server has none.
+    this.key = key || (status === 401 ? "error.login" : status ? "error.server" : "error.line");
+  }
+
+  words(say) {
+    return this.problem ? say.side(this.problem.sentences) : say.t(this.key);
+  }
+
+  next(say) {
+    return this.problem ? say.side(this.problem.next) : "";
+  }
+}
+
+/** Asks through a fetcher. Hears the server's time wherever an answer tells it. */
+class Line {
+  constructor() {
+    this.ahead = -Infinity; // server's milliseconds minus performance.now()
+  }
+
+  /** {status, body, tag}; 304 has no body. Throws Failure. */
+  async ask(fetcher, method, path, body, tag) {
+    const headers = { Accept: "application/json, application/problem+json" };
+    if (tag) headers["If-None-Match"] = tag;
+    if (method !== "GET") headers["Content-Type"] = "application/json";
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(), PATIENCE_MS);
+    let answer = null;
+    let read = null;
+    try {
+      const sent = method === "GET" ? undefined : JSON.stringify(body || {});
+      answer = await fetcher(path, { method, headers, body: sent, signal: limit.signal });
+      if (answer.status !== 304) read = await answer.json();
+    } catch (problem) {
+      throw new Failure(null, answer && answer.status >= 400 ? answer.status : 0); // a page instead of a problem, or silence
+    } finally {
+      clearTimeout(timer);
+    }
+    if (answer.status >= 400) throw new Failure(read && read.sentences ? read : null, answer.status);
+    if (read) this.hear(read.server_time);
+    return { status: answer.status, body: read, tag: answer.headers.get("ETag") };
+  }
+
+  // The time is cut to whole seconds and comes late, so every reading is too early and the latest one is the best.
+  hear(time) {
+    const instant = time ? Date.parse(time) : NaN;
+    if (!Number.isNaN(instant)) this.ahead = Math.max(this.ahead, instant - performance.now());
+  }
+
+  /** The server's time in milliseconds since 1970; the phone's own before anything was heard. */
+  now() {
+    return this.ahead === -Infinity ? Date.now() : this.ahead + performance.now();
+  }
+
+  /** Minutes by which the phone is fast (negative: slow); 0 below one minute. */
+  offBy() {
+    const off = Date.now() - this.now();
+    return Math.abs(off) < 60000 ? 0 : Math.round(off / 60000);
+  }
+}
+
+// Drawing -------------------------------------------------------------------------------------------------------
+
+const SVG = "http://www.w3.org/2000/svg";
+const DRAWN = { svg: ["viewBox"], g: ["transform"], rect: ["x", "y", "width", "height", "fill"], path: ["d", "fill", "transform", "stroke", "stroke-width"] };
+
+/** An element. Whatever comes from a server becomes text or an attribute, never markup. Functions are listeners. */
+function el(tag, attributes, ...children) {
+  const node = document.createElement(tag);
+  for (const name of Object.keys(attributes || {})) {
+    const value = attributes[name];
+    if (typeof value === "function") node.addEventListener(name, value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== null && value !== false) node.setAttribute(name, value);
+  }
+  add(node, children);
+  return node;
+}
+
+function add(node, children) {
+  for (const each of children) if (each !== null && each !== undefined && each !== "") node.append(each);
+}
+
+function fill(node, ...children) {
+  while (node.firstChild) node.removeChild(node.firstChild);
+  add(node, children);
+}
+
+/** An SVG text as elements, with the shapes of a QR code and nothing else: no script, style, link or image gets in. */
+function picture(text) {
+  const root = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+  return root.nodeName === "svg" ? copied(root) : null;
+}
+
+function copied(node) {
+  const made = document.createElementNS(SVG, node.nodeName);
+  for (const name of DRAWN[node.nodeName]) {
+    if (node.hasAttribute(name)) made.setAttribute(name, node.getAttribute(name));
+  }
+  for (const each of Array.from(node.children)) if (DRAWN[each.nodeName]) made.append(copied(each));
+  return made;
+}
+
+const ICONS = {
+  pass: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zm-1.4 14.2-4.2-4.2 1.6-1.6 2.6 2.6 5.6-5.6 1.6 1.6z",
+  refuse: "M8 2h8l6 6v8l-6 6H8l-6-6V8zm-1 8.8v2.4h10v-2.4z",
+  check: "M12 2.5 23 21.5H1zm-1.2 7v5h2.4v-5zm0 6.6v2.4h2.4v-2.4z",
+  wait: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zm-1.1 4.5h2.2v5l3.6 2.2-1.1 1.8-4.7-2.9z",
+  yes: "M9.4 18.4 3.6 12.6l1.8-1.8 4 4 9.2-9.2 1.8 1.8z",
+  no: "M6.2 4.6 12 10.4l5.8-5.8 1.6 1.6L13.6 12l5.8 5.8-1.6 1.6L12 13.6l-5.8 5.8-1.6-1.6L10.4 12 4.6 6.2z",
+};
+
+/** A shape beside a word: colour is never the only sign. */
+function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  const path = document.createElementNS(SVG, "path");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  path.setAttribute("d", ICONS[name]);
+  path.setAttribute("fill-rule", "evenodd");
+  svg.append(path);
+  return svg;
+}
+
+function button(words, click, more) {
+  return el("button", Object.assign({ type: "button", click }, more), words);
+}
+
+// The sheet -----------------------------------------------------------------------------------------------------
+
+const WAIT_FOR_HOLDINGS_MS = 8000; // after that the citizen may answer without a certificate
+
+/** What the citizen has chosen so far. It outlives a change of language or size. */
+function newChoice() {
+  return { digits: null, certificate: null, touched: false, declared: new Set(), since: performance.now(), error: null, busy: false };
+}
+
+/** The certificates that this request may be answered with: of its kind, valid ones first. */
+function offered(data) {
+  const fitting = data.holdings ? data.holdings.certificates.filter((each) => each.type === data.sheet.type) : [];
+  return fitting.filter((each) => each.status === "VALID").concat(fitting.filter((each) => each.status !== "VALID"));
+}
+
+/** What an agreement still lacks: "digits", "certificate", "looking" or "declare"; null for nothing. */
+function lacking(data, choice) {
+  if (!data.holdings && performance.now() - choice.since < WAIT_FOR_HOLDINGS_MS) return "looking";
+  if (offered(data).length && !choice.certificate) return "certificate";
+  if ((data.sheet.digits || []).length && !choice.digits) return "digits";
+  return (data.sheet.declarations || []).some((each) => !choice.declared.has(each.slug)) ? "declare" : null;
+}
+
+/** The sheet in the order of the law: who, what, which, fields, why, how long; then the digits, the declaration, the answer. */
+function sheetView(data, choice, say, act) {
+  const sheet = data.sheet;
+  return [
+    heading(say.t("sheet.title")),
+    el("p", { class: "soft" }, say.t("sheet.lead")),
+    el("p", { class: "left figures" }),
+    part(
+      say.t("sheet.who"),
+      el("p", { class: "strong" }, say.named(sheet.unit, "name")),
+      el("p", {}, say.named(sheet, "place")),
+      el("p", { class: "window" }, windowOf(sheet, say))
+    ),
+    part(say.t("sheet.what"), el("p", { class: "strong" }, say.named(sheet.matter, "name")), cause(sheet, say)),
+    which(data, choice, say),
+    part(say.t("sheet.fields"), list(sheet.fields.map((each) => say.named(each, "label")), "yes")),
+    sheet.not_given.length ? part(say.t("sheet.never"), list(sheet.not_given.map(say.side), "no")) : null,
+    part(
+      say.t("sheet.why"),
+      el("p", {}, say.named(sheet, "basis")),
+      el("p", { class: "soft" }, say.t("sheet.clause") + " " + sheet.clause)
+    ),
+    part(say.t("sheet.kept"), el("p", {}, say.named(sheet, "retention"))),
+    digits(sheet, choice, say),
+    declarations(sheet, choice, say),
+    el("p", { class: "error", role: "alert" }, choice.busy ? say.t("sheet.sending") : choice.error ? choice.error(say) : ""),
+    // Two answers of one size: agreeing is not made easier than declining.
+    el(
+      "div",
+      { class: "two" },
+      button(say.t("sheet.decline"), act.decline, { class: "quiet", "data-key": "decline", disabled: choice.busy }),
+      button(say.t("sheet.agree"), act.agree, { "data-key": "agree", disabled: choice.busy })
+    ),
+  ];
+}
+
+function heading(words) {
+  return el("h2", { tabindex: "-1", class: "title" }, words);
+}
+
+function part(title, ...children) {
+  return el("section", { class: "part" }, el("h3", {}, title), ...children);
+}
+
+function cause(sheet, say) {
+  return sheet.cause ? el("p", { class: "cause" }, el("span", { class: "soft" }, say.t("sheet.cause")), el("q", {}, sheet.cause)) : null;
+}
+
+function windowOf(sheet, say) {
+  return sheet.window_name || say.t("sheet.window") + " " + sheet.window;
+}
+
+function list(items, shape) {
+  return el("ul", { class: "ticks " + shape }, ...items.map((each) => el("li", {}, icon(shape), el("span", {}, each))));
+}
+
+function which(data, choice, say) {
+  const kind = say.t("type." + data.sheet.type);
+  const box = el("fieldset", { class: "part", "data-part": "certificate" }, el("legend", {}, say.t("sheet.which")), el("p", { class: "strong" }, kind));
+  if (!data.holdings) {
+    add(box, [el("p", { class: "soft" }, say.t("sheet.looking"))]);
+    return box;
+  }
+  const found = offered(data);
+  if (found.length === 1 && !choice.touched) choice.certificate = found[0].certificate;
+  if (found.length > 1) add(box, [el("p", { class: "soft" }, say.t("sheet.pick"))]);
+  if (!found.length) add(box, [el("p", {}, say.t("sheet.none", { type: kind }))]);
+  for (const each of found) {
+    const input = radio("certificate", each.certificate, choice.certificate, () => {
+      choice.certificate = each.certificate;
+      choice.touched = true;
+    });
+    const status = el("span", { class: each.status === "VALID" ? "good" : "bad" }, icon(each.status === "VALID" ? "pass" : "check"), say.t("status." + each.status) || each.status);
+    add(box, [el("label", { class: "choice" }, input, el("span", {}, el("b", { class: "figures" }, each.number), el("span", {}, each.authority), status))]);
+  }
+  if (data.holdings.silent.length) add(box, [el("p", { class: "soft" }, say.t("sheet.silent"))]);
+  return box;
+}
+
+function digits(sheet, choice, say) {
+  if (!(sheet.digits || []).length) return null;
+  const three = sheet.digits.map((each) =>
+    el("label", { class: "digit" }, radio("digits", each, choice.digits, () => (choice.digits = each)), el("span", { class: "figures" }, each))
+  );
+  return el("fieldset", { class: "part", "data-part": "digits" }, el("legend", {}, say.t("sheet.digits")), el("p", { class: "soft" }, say.t("sheet.digits.note")), el("div", { class: "digits" }, ...three));
+}
+
+function declarations(sheet, choice, say) {
+  if (!(sheet.declarations || []).length) return null;
+  const boxes = sheet.declarations.map((each) => {
+    const input = el("input", { type: "checkbox", name: "declaration", value: each.slug, "data-key": "declare-" + each.slug });
+    input.checked = choice.declared.has(each.slug); // unticked until the citizen ticks it
+    input.addEventListener("change", () => (input.checked ? choice.declared.add(each.slug) : choice.declared.delete(each.slug)));
+    return el("label", { class: "choice" }, input, el("span", {}, say.named(each, "text")));
+  });
+  return el("fieldset", { class: "part", "data-part": "declare" }, el("legend", {}, say.t("sheet.declare")), ...boxes);
+}
+
+function radio(name, value, chosen, change) {
+  const input = el("input", { type: "radio", name, value, change, "data-key": name + "-" + value });
+  input.checked = value === chosen;
+  return input;
+}
+
+// Waiting and the end -------------------------------------------------------------------------------------------
+
+const SHAPES = { DELIVERED: "pass", UNDETERMINED: "check", REFUSED: "refuse" };
+
+function waitingView(say, key, more) {
+  return [el("section", { class: "outcome" }, icon("wait"), heading(say.t(key + ".title")), el("p", {}, say.t(key + ".note"))), more];
+}
+
+function endView(state, sheet, say, act) {
+  const gave = state.state === "DELIVERED";
+  const shape = SHAPES[state.state] || "wait"; // what the citizen chose is no alarm
+  const note = gave ? say.t("end.note.DELIVERED") : say.side(state.sentence) || say.t("end.nothing");
+  const receipt = state.result && state.result.receipt;
+  return [
+    el("section", { class: "outcome " + shape }, icon(shape), heading(say.t("end." + state.state) || state.state), el("p", {}, note), gave || !state.next ? null : el("p", { class: "soft" }, say.side(state.next))),
+    sheet ? facts(state, sheet, gave, say) : null,
+    receipt ? button(say.t("end.receipt"), act.receipt, { class: "quiet", "data-key": "receipt" }) : null,
+    receipt ? el("p", { class: "soft" }, say.t("end.receipt.note")) : null,
+    button(say.t("show.again"), act.show, { "data-key": "again" }),
+  ];
+}
+
+function facts(state, sheet, gave, say) {
+  const given = state.result ? state.result.given : [];
+  const labels = sheet.fields.filter((each) => given.includes(each.name)).map((each) => say.named(each, "label"));
+  const row = (term, ...what) => el("div", {}, el("dt", {}, term), el("dd", {}, ...what));
+  return el(
+    "dl",
+    { class: "part facts" },
+    row(say.t("end.given"), labels.length ? list(labels, "yes") : say.t("end.nothing")),
+    row(say.t(gave ? "end.to" : "end.asked"), say.named(sheet.unit, "name"), el("br"), windowOf(sheet, say)),
+    row(say.t("end.for"), say.named(sheet.matter, "name")),
+    row(say.t("end.when"), el("span", { class: "figures" }, say.when(state.result && state.result.ended_at ? state.result.ended_at : state.changed_at)))
+  );
+}
+
+// The element ---------------------------------------------------------------------------------------------------
+
+const SLICE_S = 30;
+const SEEN_MS = 1000; // between two looks at the state
+const SLOW_MS = 5000; // the same while only an end is left to come
+const RETRY_MS = 2000;
+const RESEND_MS = 100000; // a signed answer lives for 120 s
+const LIVE = ["OPEN", "CLAIMED", "ANSWERED", "CONSENTED", "WITHDRAWING", "UNDETERMINED"];
+
+/**
+ * <huzheng-code>. The server's state decides what stands in it:
+ *
+ *   OPEN  the code · CLAIMED  the sheet · ANSWERED  being checked · CONSENTED  may be withdrawn · …  the result
+ *
+ * It works while somebody sees it: hidden, it stops asking and drops the wake lock; seen again, it renews at once.
+ */
+export class HuzhengCode extends HTMLElement {
+  static get observedAttributes() {
+    return ["lang", "large", "account", "base"];
+  }
+
+  constructor() {
+    super();
+    const root = this.attachShadow({ mode: "open" });
+    this._line = new Line();
+    this._note = el("p", { class: "note", role: "status" });
+    this._view = el("div", { class: "view" });
+    this._says = el("p", { class: "says", "aria-live": "polite" });
+    this._body = el("div", { class: "body" }, this._note, this._view, this._says);
+    root.append(this._body);
+    this._fetcher = null;
+    this._forget();
+    this._onVisibility = () => (document.hidden ? this._pause() : this._resume());
+  }
+
+  connectedCallback() {
+    if (!this._styled) this._styled = dress(this);
+    document.addEventListener("visibilitychange", this._onVisibility);
+    this._begun = true;
+    this._begin();
+  }
+
+  disconnectedCallback() {
+    document.removeEventListener("visibilitychange", this._onVisibility);
+    this._begun = false;
+    this._pause();
+  }
+
+  /** A browser tells of every attribute that stands in the page before it connects the element: those begin nothing. */
+  attributeChangedCallback(name, before, after) {
+    if (!this._begun || before === after) return;
+    if (name === "account" || name === "base") {
+      this._pause();
+      this._forget();
+      this._begin();
+    } else this._render();
+  }
+
+  /** The line to your server, (path, init) → Promise<Response>; httpFetcher(base) unless you give your own. */
+  get fetcher() {
+    return this._fetcher || httpFetcher(this.getAttribute("base") || "");
+  }
+
+  set fetcher(given) {
+    this._fetcher = given;
+  }
+
+  /** The showing as your server last told it, or null. */
+  get showing() {
+    return this._state;
+  }
+
+  /** Open a new showing; the person's earlier one ends. */
+  async show() {
+    if (this._opening) return; // two taps are one wish
+    this._opening = true;
+    const round = this._round;
+    await this._doing(() => this.show(), async () => {
+      const device = await deviceFor(this._account());
+      const got = await this._ask("POST", "/show", { device: device.jwk });
+      if (round !== this._round) return; // somebody else has signed in meanwhile
+      this._forget();
+      this._take(got.body);
+    });
+    this._opening = false;
+    this._resume();
+  }
+
+  /** Put the code away. */
+  async stop() {
+    try {
+      await this._ask("POST", "/close");
+    } catch (problem) {
+      this._tell(problem); // scanned in this very moment: the next look shows the sheet
+    }
+    this._look();
+  }
+
+  // Inside: begin, pause, go on
+
+  _forget() {
+    this._round = (this._round || 0) + 1; // answers about an earlier showing come too late
+    this._state = null;
+    this._tag = "";
+    this._data = null; // {sheet, holdings}
+    this._choice = newChoice();
+    this._failure = null;
+    this._signed = null; // {decision, text, at}: an answer whose reply was lost is sent again as it was
+    this._svg = null;
+    this._renewAt = 0; // performance.now() at which the next slice has surely begun
+    this._goodUntil = 0;
+    this._drawn = "";
+    this._twin = null; // {spaced, until}
+    this._noted = 0; // minutes of a wrong clock that the page was told of
+  }
+
+  _account() {
+    const account = this.getAttribute("account");
+    if (!account) throw new Failure(null, 0, "error.key");
+    if (!possible()) throw new Failure(null, 0, "error.insecure");
+    return account;
+  }
+
+  /** Enter once, after this turn: a page sets several attributes, and perhaps `fetcher`, in one. */
+  _begin() {
+    if (this._due) return;
+    this._due = Promise.resolve().then(() => {
+      this._due = null;
+      if (this._begun) this._enter();
+    });
+  }
+
+  /** Go on with the showing that is under way, or open one. */
+  async _enter() {
+    const round = this._round;
+    const opens = await this._doing(() => this._enter(), async () => {
+      const known = await deviceOf(this._account());
+      const got = await this._ask("GET", "/state");
+      if (round !== this._round) return false;
+      const live = LIVE.includes(got.body.state);
+      if (live && known) {
+        this._tag = got.tag;
+        await this._read(got.body);
+        return false;
+      }
+      if (this.hasAttribute("manual")) {
+        this._render();
+        return false;
+      }
+      return true;
+    });
+    if (opens) await this.show();
+    else this._resume();
+  }
+
+  _pause() {
+    clearTimeout(this._timer);
+    clearInterval(this._ticking);
+    this._timer = this._ticking = null;
+    this._lightsOut();
+  }
+
+  _resume() {
+    if (!this.isConnected || document.hidden || !this._state) return;
+    if (!this._ticking) this._ticking = setInterval(() => this._tick(), 250);
+    if (this._state.state === "OPEN") {
+      this._renewAt = 0;
+      this._lightsOn();
+    }
+    this._tick();
+    this._look();
+  }
+
+  _tick() {
+    if (!this._state || !this._ticking || document.hidden) return;
+    if (this._state.state === "OPEN") this._countdown();
+    if (this._state.state === "CLAIMED") this._timeLeft();
+  }
+
+  // Inside: looking
+
+  _ask(method, path, body, tag) {
+    return this._line.ask(this.fetcher, method, path, body, tag);
+  }
+
+  /** Do something that may fail; what fails stands on the screen with a button that does `again`. */
+  async _doing(again, act) {
+    try {
+      this._failure = null;
+      return await act();
+    } catch (problem) {
+      const failure = problem instanceof Failure ? problem : new Failure(null, 0, "error.insecure");
+      this._failure = { failure, again };
+      this._tell(failure);
+      this._render();
+      return undefined;
+    }
+  }
+
+  /** One look at the state, and the next one after it. */
+  async _look() {
+    clearTimeout(this._timer);
+    if (this._looking) return;
+    this._looking = true;
+    const round = this._round;
+    try {
+      const got = await this._ask("GET", "/state", null, this._tag);
+      this._say("");
+      if (got.status !== 304 && round === this._round) {
+        this._tag = got.tag;
+        await this._read(got.body);
+      }
+    } catch (problem) {
+      this._say(problem.offline ? this._words().t("show.offline") : problem.words(this._words()));
+    }
+    this._looking = false;
+    const state = this._state && this._state.state;
+    clearTimeout(this._timer);
+    if (this._ticking && LIVE.includes(state)) this._timer = setTimeout(() => this._look(), state === "UNDETERMINED" ? SLOW_MS : SEEN_MS);
+    else if (!LIVE.includes(state)) this._pause();
+  }
+
+  async _read(showing) {
+    const known = this._state;
+    const newer = !known || known.showing_id !== showing.showing_id || known.version !== showing.version || known.state !== showing.state;
+    const asks = showing.asked && newer && (showing.state === "CLAIMED" || !this._data);
+    if (asks) this._data = (await this._ask("GET", "/sheet")).body;
+    if (newer) this._take(showing);
+  }
+
+  _take(showing) {
+    if (!this._state || this._state.state !== showing.state) Object.assign(this._choice, { error: null, busy: false });
+    this._state = showing;
+    this._render();
+    const detail = { state: showing.state, version: showing.version, reason: showing.reason || null, result: showing.result || null };
+    this.dispatchEvent(new CustomEvent("huzheng-state", { bubbles: true, composed: true, detail }));
+  }
+
+  _tell(failure) {
+    const problem = failure.problem || {};
+    const detail = {
+      code: failure.message,
+      sentence: failure.words(this._words()),
+      next: failure.next(this._words()),
+      requestId: problem.request_id || null,
+      offline: failure.offline,
+      facts: problem.facts || {},
+    };
+    this.dispatchEvent(new CustomEvent("huzheng-error", { bubbles: true, composed: true, detail }));
+  }
+
+  // Inside: the code
+
+  async _renew() {
+    if (this._asking) return;
+    this._asking = true;
+    this._renewAt = performance.now() + RETRY_MS;
+    try {
+      const got = (await this._ask("GET", "/code")).body;
+      const now = performance.now();
+      this._svg = picture(got.svg);
+      // `refresh_in` is rounded down: a second later the next slice has surely begun. This one is good for one more.
+      this._renewAt = now + (got.refresh_in + 1) * 1000;
+      this._goodUntil = now + (got.refresh_in + SLICE_S) * 1000;
+      this._say("");
+      this._judgeClock();
+      if (this._code && this._svg) fill(this._code, this._svg);
+    } catch (problem) {
+      if (problem.offline || problem.status >= 500) this._say(this._words().t("show.offline"));
+      else this._look(); // scanned or ended: the state says which
+    }
+    this._asking = false;
+  }
+
+  _judgeClock() {
+    const minutes = this._line.offBy();
+    const say = this._words();
+    this._clock.textContent = minutes ? say.t(minutes > 0 ? "clock.fast" : "clock.slow", { n: Math.abs(minutes) }) : "";
+    if (minutes && minutes !== this._noted) {
+      const detail = { code: "CLOCK_SKEW", sentence: this._clock.textContent, next: "", requestId: null, offline: false, facts: { minutes } };
+      this.dispatchEvent(new CustomEvent("huzheng-error", { bubbles: true, composed: true, detail }));
+    }
+    this._noted = minutes;
+  }
+
+  _countdown() {
+    const now = performance.now();
+    if (now >= this._renewAt) this._renew();
+    if (!this._svg || !this._code) return;
+    const left = Math.max(0, Math.min(SLICE_S, (this._renewAt - now) / 1000 - 1));
+    this._bar.value = left;
+    this._seconds.textContent = this._words().t("show.left", { n: Math.ceil(left) });
+    const stale = now >= this._goodUntil;
+    this._code.hidden = stale;
+    this._cover.hidden = !stale;
+    this._cover.textContent = this._words().t("show.stale");
+    if (this._twin) this._drawTwin();
+  }
+
+  /** The twelve digits, or the button that asks for them. */
+  _drawTwin() {
+    const say = this._words();
+    const left = this._twin ? Math.ceil((this._twin.until - performance.now()) / 1000) : 0;
+    if (left > 0 && this._twinNote) {
+      this._twinNote.textContent = say.t("help.twin.note", { n: left });
+    } else if (left > 0) {
+      this._twinNote = el("p", { class: "soft" }, say.t("help.twin.note", { n: left }));
+      fill(this._twinBox, el("p", { class: "twin figures" }, this._twin.spaced), this._twinNote);
+    } else {
+      this._twin = this._twinNote = null;
+      fill(this._twinBox, button(say.t("help.twin"), () => this._askTwin(), { class: "quiet", "data-key": "twin" }));
+    }
+  }
+
+  async _askTwin() {
+    try {
+      const got = (await this._ask("POST", "/twin")).body;
+      this._twin = { spaced: got.spaced, until: performance.now() + got.expires_in * 1000 };
+      if (this._code) this._drawTwin();
+    } catch (problem) {
+      this._tell(problem);
+      this._say(problem.words(this._words()));
+    }
+  }
+
+  async _lightsOn() {
+    if (!("wakeLock" in navigator) || this._lamp) return;
+    const lamp = navigator.wakeLock.request("screen");
+    this._lamp = lamp;
+    const dark = () => {
+      if (this._lamp === lamp) this._lamp = null;
+    };
+    try {
+      (await lamp).addEventListener("release", dark); // a browser takes it away from a hidden page
+    } catch (problem) {
+      dark(); // battery saver, or no permission
+    }
+  }
+
+  _lightsOut() {
+    const lamp = this._lamp;
+    this._lamp = null;
+    if (lamp) lamp.then((lock) => lock.release()).catch(() => null);
+  }
+
+  // Inside: drawing
+
+  _words() {
+    const near = this.closest("[lang]");
+    const lang = near ? near.getAttribute("lang") : "zh-CN";
+    return speaker(/^en\b/i.test(lang) ? "en" : "zh-CN");
+  }
+
+  _say(text) {
+    if (this._note.textContent !== text) this._note.textContent = text;
+  }
+
+  _render() {
+    const say = this._words();
+    const now = this._failure ? "FAILED" : this._state ? this._state.state : "IDLE";
+    const focused = this.shadowRoot.activeElement ? this.shadowRoot.activeElement.getAttribute("data-key") : null;
+    this._body.lang = say.lang;
+    this._code = null;
+    fill(this._view, ...this._viewOf(now, say));
+    this._timeLeft();
+    this._tick();
+    if (now !== "OPEN") this._lightsOut();
+    if (now !== this._drawn && this._drawn && now !== "OPEN") this._announce();
+    else if (focused) this._focus('[data-key="' + CSS.escape(focused) + '"]');
+    this._drawn = now;
+  }
+
+  _viewOf(now, say) {
+    const sheet = this._data ? this._data.sheet : null;
+    if (now === "FAILED") return this._failureView(say);
+    if (now === "IDLE") return [button(say.t("show.start"), () => this.show(), { "data-key": "show" })];
+    if (now === "OPEN") return this._codeView(say);
+    if (now === "CLAIMED" && !this._data) return [el("p", { class: "soft" }, say.t("sheet.looking"))];
+    if (now === "CLAIMED") return sheetView(this._data, this._choice, say, { agree: () => this._answer("agree"), decline: () => this._answer("decline") });
+    if (now === "ANSWERED") return waitingView(say, "wait");
+    if (now === "CONSENTED") return waitingView(say, "consented", this._withdrawal(say));
+    if (now === "WITHDRAWING") return waitingView(say, "withdrawing");
+    return endView(this._state, sheet, say, { show: () => this.show(), receipt: () => this._receipt() });
+  }
+
+  _codeView(say) {
+    this._code = el("div", { class: "code", role: "img", "aria-label": say.t("show.code") }, this._svg || el("span", {}, say.t("show.busy")));
+    this._cover = el("p", { class: "cover", hidden: true });
+    this._bar = el("progress", { max: String(SLICE_S), value: "0", "aria-label": say.t("show.left", { n: "" }).trim() });
+    this._seconds = el("span", { class: "figures" });
+    this._clock = el("p", { class: "clock", role: "status" });
+    if (this._noted) this._judgeClock();
+    this._twinBox = el("div", {});
+    this._twinNote = null;
+    this._drawTwin();
+    return [
+      heading(say.t("show.title")),
+      el("p", { class: "soft" }, say.t("show.lead")),
+      el("div", { class: "frame" }, this._code, this._cover),
+      el("p", { class: "countdown" }, this._bar, this._seconds),
+      this._clock,
+      el("p", { class: "soft" }, say.t("show.safe")),
+      el("details", { open: Boolean(this._twin) }, el("summary", {}, say.t("help.title")), el("p", { class: "soft" }, say.t("help.tips")), this._twinBox),
+      button(say.t("show.close"), () => this.stop(), { class: "quiet", "data-key": "close" }),
+    ];
+  }
+
+  _failureView(say) {
+    const failure = this._failure.failure;
+    return [
+      el("section", { class: "outcome refuse" }, icon("refuse"), heading(say.t("error.title")), el("p", {}, failure.words(say)), failure.problem ? el("p", { class: "soft" }, failure.next(say)) : null),
+      button(say.t("error.retry"), this._failure.again, { "data-key": "retry" }),
+    ];
+  }
+
+  _withdrawal(say) {
+    const choice = this._choice;
+    return el(
+      "div",
+      {},
+      el("p", { class: "error", role: "alert" }, choice.error ? choice.error(say) : ""),
+      button(say.t("consented.withdraw"), () => this._handIn("/withdrawal", "withdraw", {}), { class: "quiet", "data-key": "withdraw", disabled: choice.busy })
+    );
+  }
+
+  _timeLeft() {
+    const left = this._view.querySelector(".left");
+    if (!left || !this._data) return;
+    const seconds = Math.floor((Date.parse(this._data.sheet.answer_by) - this._line.now()) / 1000);
+    const rest = String(Math.max(0, seconds % 60));
+    const time = Math.max(0, Math.floor(seconds / 60)) + ":" + (rest.length < 2 ? "0" + rest : rest);
+    const say = this._words();
+    left.textContent = seconds > 0 ? say.t("sheet.left", { time }) : say.t("sheet.over");
+  }
+
+  /** A new view is said aloud and gets the focus, so that nobody has to see it to know of it. */
+  _announce() {
+    const title = this._view.querySelector(".title");
+    if (!title) return;
+    this._says.textContent = title.textContent;
+    title.focus();
+  }
+
+  _focus(selector) {
+    const found = this._view.querySelector(selector);
+    if (found) found.focus({ preventScroll: true });
+  }
+
+  // Inside: answering
+
+  async _answer(decision) {
+    const lack = decision === "agree" ? lacking(this._data, this._choice) : null;
+    if (lack) {
+      this._refuse((say) => say.t("sheet.need." + lack));
+      this._focus('[data-part="' + (lack === "looking" ? "certificate" : lack) + '"] input');
+      return;
+    }
+    const agrees = decision === "agree";
+    await this._handIn("/answer", decision, {
+      certificate: agrees ? this._choice.certificate : null,
+      digits: agrees ? this._choice.digits : null,
+      declarations: agrees ? (this._data.sheet.declarations || []).map((each) => each.slug) : [],
+    });
+  }
+
+  async _handIn(path, decision, content) {
+    Object.assign(this._choice, { busy: true, error: null });
+    this._render();
+    try {
+      await this._ask("POST", path, { approval: await this._sign(decision, content) });
+      Object.assign(this._choice, { busy: false });
+      this._look();
+    } catch (problem) {
+      const failure = problem instanceof Failure ? problem : new Failure(null, 0, "error.key");
+      if (!failure.offline) this._signed = null;
+      this._tell(failure);
+      this._refuse((say) => (failure.words(say) + " " + failure.next(say)).trim());
+      this._look();
+    }
+  }
+
+  /** The signed answer; the same text again while it lives, because an answer whose reply was lost may have arrived. */
+  async _sign(decision, content) {
+    const old = this._signed;
+    if (old && old.decision === decision && performance.now() - old.at < RESEND_MS) return old.text;
+    const device = await deviceOf(this._account());
+    if (!device || !this._state.who) throw new Failure(null, 0, "error.key");
+    const whole = Object.assign({ certificate: null, digits: null, declarations: [] }, content, { req: this._data.sheet.request, decision });
+    const text = await signApproval(device, this._state.who, whole, this._line.now());
+    this._signed = { decision, text, at: performance.now() };
+    return text;
+  }
+
+  _refuse(words) {
+    Object.assign(this._choice, { busy: false, error: words });
+    this._render();
+  }
+
+  async _receipt() {
+    try {
+      const got = await this._ask("GET", "/receipt");
+      const address = URL.createObjectURL(new Blob([got.body.receipt], { type: "application/jwt" }));
+      const link = el("a", { href: address, download: "huzheng-receipt.jwt" });
+      this._body.append(link);
+      link.click();
+      this._body.removeChild(link);
+      setTimeout(() => URL.revokeObjectURL(address), 10000);
+    } catch (problem) {
+      this._tell(problem);
+      this._say(problem.words(this._words()));
+    }
+  }
+}
+
+// Clothes -------------------------------------------------------------------------------------------------------
+
+// The same text as huzheng-code.css. Pages may set --hz-accent, --hz-ink, --hz-paper and their like on the element.
+const STYLE = `:host {
+  --hz-ink: #16202b;
+  --hz-soft: #4a5866;
+  --hz-paper: #ffffff;
+  --hz-mist: #f3f5f7;
+  --hz-line: #8693a0;
+  --hz-accent: #1d4f91;
+  --hz-pass: #17693d;
+  --hz-refuse: #a6192e;
+  --hz-check: #8a5a00;
+  --hz-small: 15px;
+  --hz-text: 17px;
+  --hz-strong: 20px;
+  --hz-title: 26px;
+  --hz-touch: 48px;
+  display: block;
+  max-width: 480px;
+  margin: 0 auto;
+  color: var(--hz-ink);
+  background: var(--hz-paper);
+  font: var(--hz-text) / 1.5 system-ui, "PingFang SC", "Noto Sans SC", "Noto Sans CJK SC", "Microsoft YaHei", sans-serif;
+  overflow-wrap: anywhere;
+}
+:host([large]) {
+  --hz-small: 20px;
+  --hz-text: 24px;
+  --hz-strong: 30px;
+  --hz-title: 36px;
+  --hz-touch: 64px;
+}
+:host([hidden]), [hidden] { display: none !important; }
+* { box-sizing: border-box; }
+.body { padding: 16px; }
+p { margin: 0 0 8px; }
+.soft { color: var(--hz-soft); font-size: var(--hz-small); }
+.strong { font-size: var(--hz-strong); font-weight: 600; margin: 0; }
+.figures { font-variant-numeric: tabular-nums; }
+.title { font-size: var(--hz-title); line-height: 1.3; margin: 0 0 8px; }
+.title:focus { outline: none; }
+.title:focus-visible { outline: 3px solid var(--hz-accent); outline-offset: 4px; }
+.note:empty, .clock:empty, .error:empty { display: none; }
+.note, .clock { background: #fff4dc; color: #5c3c00; border-left: 4px solid var(--hz-check); padding: 8px 12px; }
+.says { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); margin: 0; }
+.frame { position: relative; width: 100%; max-width: 400px; margin: 16px auto; min-height: 240px; background: #ffffff; border: 1px solid #d5dbe1; border-radius: 12px; display: flex; align-items: center; justify-content: center; overflow: hidden; }
+.code { width: 100%; display: flex; align-items: center; justify-content: center; }
+.code svg { display: block; margin: 0; width: 100%; height: auto; shape-rendering: crispEdges; fill: #000000; }
+.cover { padding: 24px; margin: 0; text-align: center; font-weight: 600; }
+.countdown { display: flex; align-items: center; justify-content: center; }
+progress { width: 35%; margin-right: 12px; height: 12px; accent-color: var(--hz-accent); }
+.countdown span { white-space: nowrap; }
+summary { min-height: var(--hz-touch); padding: 10px 0; font-weight: 600; color: var(--hz-accent); cursor: pointer; }
+.twin { font-size: var(--hz-strong); font-weight: 700; text-align: center; letter-spacing: 1px; margin: 8px 0; }
+.left { font-weight: 600; }
+.part { border: 0; margin: 0 0 8px; padding: 12px 16px; background: var(--hz-mist); border-radius: 12px; min-width: 0; }
+.part > :last-child { margin-bottom: 0; }
+h3, legend { float: none; display: block; width: 100%; margin: 0 0 4px; padding: 0; color: var(--hz-soft); font-size: var(--hz-small); font-weight: 600; }
+fieldset.part { padding-top: 12px; }
+fieldset.part > legend { float: left; }
+fieldset.part > legend + * { clear: both; }
+.window { font-size: var(--hz-title); font-weight: 700; line-height: 1.3; }
+.cause { margin-top: 8px; }
+.cause span { display: block; }
+ul { list-style: none; margin: 0; padding: 0; }
+li { display: flex; align-items: flex-start; padding: 2px 0; }
+svg { flex: none; margin-right: 8px; width: 1.3em; height: 1.3em; fill: currentColor; vertical-align: text-bottom; }
+.yes svg, .good { color: var(--hz-pass); }
+.yes span { color: var(--hz-ink); }
+.no svg { color: var(--hz-refuse); }
+.bad { color: var(--hz-check); }
+.choice { display: flex; align-items: center; min-height: var(--hz-touch); padding: 8px 12px; margin-top: 8px; border: 1px solid var(--hz-line); border-radius: 12px; background: var(--hz-paper); }
+.choice > span > * { display: block; }
+.choice input { flex: none; width: 24px; height: 24px; margin: 0 12px 0 0; accent-color: var(--hz-accent); }
+.good, .bad { font-size: var(--hz-small); }
+.good svg, .bad svg { margin-right: 4px; }
+.digits, .two { display: flex; }
+.digits > * + *, .two > * + * { margin-left: 12px; }
+.digit { position: relative; flex: 1; }
+.digit input { position: absolute; top: 0; left: 0; width: 100%; height: 100%; margin: 0; opacity: 0; }
+.digit span { display: flex; align-items: center; justify-content: center; min-height: calc(var(--hz-touch) + 16px); border: 2px solid var(--hz-line); border-radius: 12px; background: var(--hz-paper); font-size: 32px; font-weight: 700; }
+.digit input:checked + span { border-color: var(--hz-accent); background: var(--hz-accent); color: #ffffff; text-decoration: underline; }
+.digit input:focus-visible + span { outline: 3px solid var(--hz-accent); outline-offset: 3px; }
+button { font: inherit; font-weight: 600; width: 100%; min-height: var(--hz-touch); margin: 8px 0 0; padding: 8px 16px; border: 2px solid var(--hz-accent); border-radius: 12px; background: var(--hz-accent); color: #ffffff; cursor: pointer; }
+button.quiet { background: var(--hz-paper); color: var(--hz-accent); }
+button:disabled { opacity: 0.6; }
+.two button { flex: 1; }
+button + .soft { margin-top: 8px; }
+button:focus-visible, input:focus-visible { outline: 3px solid var(--hz-accent); outline-offset: 3px; }
+.error { color: var(--hz-refuse); font-weight: 600; margin: 8px 0; }
+.outcome { text-align: center; padding: 24px 8px 16px; }
+.outcome > svg { margin: 0; width: 64px; height: 64px; color: var(--hz-soft); }
+.outcome.pass > svg { color: var(--hz-pass); }
+.outcome.refuse > svg { color: var(--hz-refuse); }
+.outcome.check > svg { color: var(--hz-check); }
+dl > div { padding: 8px 0; border-bottom: 1px solid #d5dbe1; }
+dl > div:last-child { border-bottom: 0; }
+dt { color: var(--hz-soft); font-size: var(--hz-small); }
+dd { margin: 0; }
+`;
+
+/** Dress an element: by a constructed sheet, which every CSP allows; where a browser has none, by the linked file. */
+function dress(element) {
+  const root = element.shadowRoot;
+  if ("adoptedStyleSheets" in root && "replaceSync" in CSSStyleSheet.prototype) {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(STYLE);
+    root.adoptedStyleSheets = [sheet];
+    return true;
+  }
+  const script = document.querySelector('script[src*="huzheng-code.js"]');
+  const beside = script ? script.src.replace(/huzheng-code\.js.*$/, "huzheng-code.css") : "huzheng-code.css";
+  root.insertBefore(el("link", { rel: "stylesheet", href: element.getAttribute("stylesheet") || beside }), root.firstChild);
+  return true;
+}
+
+/** Give the element its name. Done at import; call it yourself only for another name. */
+export function define(name) {
+  if (!customElements.get(name)) customElements.define(name, name === "huzheng-code" ? HuzhengCode : class extends HuzhengCode {});
+}
+
+define("huzheng-code");

@@ -1,0 +1,164 @@
+"""JSON of wallet_api → answers. Only what is needed is looked at; what is missing or of another shape raises KeyError,
+TypeError or ValueError, which `client` turns into Unavailable(NOT_UNDERSTOOD)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .answers import (
+    Both,
+    Certificate,
+    Declaration,
+    Event,
+    Events,
+    Field,
+    Holdings,
+    Lookup,
+    Request,
+    Result,
+    Sheet,
+    Showing,
+    Taken,
+    Twin,
+    both,
+    instant,
+)
+
+Json = Mapping[str, Any]
+
+
+def showing(told: Json) -> Showing:
+    """A ShowingSchema."""
+    return Showing(
+        showing_id=told["showing_id"],
+        state=told["state"],
+        version=told["version"],
+        opened_at=instant(told["opened_at"]),
+        expires_at=instant(told["expires_at"]),
+        changed_at=instant(told["changed_at"]),
+        asked=told["asked"],
+        reason=told["reason"],
+        sentence=both(told["sentence"]) if told["sentence"] else None,
+        next=both(told["next"]) if told["next"] else None,
+        result=_result(told["result"]) if told["result"] else None,
+        raw=told,
+    )
+
+
+def _result(told: Json) -> Result:
+    return Result(
+        outcome=told["outcome"],
+        reason=told["reason"],
+        receipt=told["receipt"],
+        given=tuple(told["given"]),
+        ended_at=instant(told["ended_at"]),
+    )
+
+
+def request(told: Json) -> Request:
+    """A SheetSchema."""
+    return Request(
+        showing_id=told["showing_id"],
+        version=told["version"],
+        sheet=_sheet(told["sheet"]),
+        holdings=holdings(told["holdings"]),
+        raw=told,
+    )
+
+
+def _sheet(told: Json) -> Sheet:
+    return Sheet(
+        request=told["request"],
+        unit=_pair(told["unit"], "name"),
+        place=_pair(told, "place"),
+        window=told["window"],
+        window_name=told.get("window_name"),
+        matter=_pair(told["matter"], "name"),
+        type=told["type"],
+        fields=tuple(
+            Field(name=each["name"], disclosure=each["disclosure"], label=_pair(each, "label"))
+            for each in told["fields"]
+        ),
+        not_given=tuple(both(each) for each in told["not_given"]),
+        basis=_pair(told, "basis"),
+        clause=told["clause"],
+        retention=_pair(told, "retention"),
+        cause=told.get("cause"),
+        digits=tuple(told.get("digits") or ()),
+        declarations=tuple(
+            Declaration(slug=each["slug"], text=_pair(each, "text")) for each in told.get("declarations") or ()
+        ),
+        answer_by=instant(told["answer_by"]),
+        raw=told,
+    )
+
+
+def holdings(told: Json | None) -> Holdings | None:
+    """A HoldingsSchema, or None while the libraries are asked."""
+    if told is None:
+        return None
+    return Holdings(
+        certificates=tuple(
+            Certificate(
+                certificate=each["certificate"],
+                type=each["type"],
+                number=each["number"],
+                authority=each["authority"],
+                registration_date=each["registration_date"],
+                status=each["status"],
+                status_as_of=each["status_as_of"],
+            )
+            for each in told["certificates"]
+        ),
+        undigitised=told["undigitised"],
+        silent=tuple(told["silent"]),
+    )
+
+
+def taken(told: Json) -> Taken:
+    """A TakenSchema."""
+    return Taken(showing_id=told["showing_id"], document=told["document"])
+
+
+def lookup(told: Json) -> Lookup:
+    """A LookupSchema or a FoundSchema."""
+    return Lookup(
+        lookup_id=told["lookup_id"], done=told.get("state") == "DONE", holdings=holdings(told.get("holdings"))
+    )
+
+
+def twin(told: Json) -> Twin:
+    """A TwinSchema."""
+    return Twin(
+        digits=told["twin"],
+        spaced=told["spaced"],
+        expires_at=instant(told["expires_at"]),
+        expires_in=told["expires_in"],
+    )
+
+
+def timeline(told: Json) -> tuple[Event, ...]:
+    """A TimelineSchema."""
+    return tuple(
+        Event(
+            event_id=each["id"],
+            type=each["type"],
+            showing_id=each["showing_id"],
+            version=each["version"],
+            state=each["state"],
+            at=instant(each["at"]),
+            reason=each["reason"],
+            sentence=both(each["sentence"]) if each["sentence"] else None,
+        )
+        for each in told["events"]
+    )
+
+
+def events(told: Json) -> Events:
+    """An EventsSchema."""
+    return Events(events=timeline(told), next=told["next"], more=told["more"])
+
+
+def _pair(told: Json, name: str) -> Both:
+    return Both(zh=told[f"{name}_zh"], en=told[f"{name}_en"])

@@ -1,0 +1,162 @@
+"""A government app's server for <huzheng-code>: what the element asks under /wallet, and a page that shows it.
+
+Your own login stands where `sign_in` is. Everything else is as you would write it: the browser holds a session cookie and its
+device key, this server holds the OAuth key and the login key, and wallet_api hears from this server only.
+
+    WALLET_URL=… CLIENT_ID=… CLIENT_KEY=client.pem APP=suishenban PROVINCE=31 LOGIN_KEY=login.pem RECIPIENT=… \
+    WEBHOOK_SECRET=whsec_… python vendor_app.py
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flask import (
+    Flask,
+    Response,
+    abort,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    send_from_directory,
+    session,
+)
+from flask.typing import ResponseReturnValue
+from huzheng_wallet import Form, Login, Showing, Wallet, WalletError, WebhookRefused, webhook
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citizen:
+    """Somebody who can sign in here. `sub` is our pseudonym for them at wallet_api."""
+
+    sub: str
+    name: str
+    id_number: str
+
+
+def create_app(wallet: Wallet, login: Login, citizens: Mapping[str, Citizen], *, webhook_secret: str) -> Flask:
+    app = Flask(__name__)
+    app.secret_key = secrets.token_bytes(32)
+    app.config.update(SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_HTTPONLY=True)
+    shown: dict[str, str] = {}  # who → the id of their showing; your database in real life
+    heard: dict[str, Mapping[str, Any]] = {}  # webhook messages by id: one may come twice
+
+    def citizen() -> Citizen:
+        return citizens.get(session.get("account", "")) or abort(401)
+
+    def showing_id() -> str:
+        return shown.get(citizen().sub) or abort(404)
+
+    def told(showing: Showing) -> Response:
+        """A showing as the element reads it. 304 where it has it already."""
+        who = {"sub": citizen().sub, "province": login.province}
+        answer = jsonify({**showing.raw, "who": who, "server_time": wallet.server_now().isoformat()})
+        answer.set_etag(f"{showing.showing_id}-{showing.version}")
+        return make_response(answer.make_conditional(request))
+
+    @app.post("/wallet/show")
+    def show() -> Response:
+        person, now = citizen(), wallet.server_now()
+        # Let the person unlock the app here (face, fingerprint, PIN): auth_time is when they did, at most 60 s ago.
+        holder = login.assertion(
+            sub=person.sub,
+            name=person.name,
+            id_number=person.id_number,
+            device=request.get_json()["device"],
+            auth_time=now,
+            now=now,
+        )
+        showing = wallet.open_showing(holder)
+        shown[person.sub] = showing.showing_id
+        return told(showing)
+
+    @app.get("/wallet/state")
+    def state() -> Response:
+        known = shown.get(citizen().sub)
+        return told(wallet.showing(known)) if known else jsonify({"state": "NONE"})
+
+    @app.get("/wallet/code")
+    def code() -> ResponseReturnValue:
+        found = wallet.code(showing_id(), Form.SVG)
+        return {"svg": found.text, "refresh_in": found.refresh_in, "server_time": found.server_time.isoformat()}
+
+    @app.post("/wallet/twin")
+    def twin() -> ResponseReturnValue:
+        made = wallet.twin(showing_id())
+        return {"spaced": made.spaced, "expires_in": made.expires_in}
+
+    @app.get("/wallet/sheet")
+    def sheet() -> ResponseReturnValue:
+        return dict(wallet.request_to_approve(showing_id()).raw)
+
+    @app.post("/wallet/answer")
+    def answer() -> ResponseReturnValue:
+        wallet.answer(showing_id(), request.get_json()["approval"])
+        return {}
+
+    @app.post("/wallet/withdrawal")
+    def withdrawal() -> ResponseReturnValue:
+        wallet.withdraw(showing_id(), request.get_json()["approval"])
+        return {}
+
+    @app.post("/wallet/close")
+    def close() -> ResponseReturnValue:
+        wallet.close(showing_id())
+        return {}
+
+    @app.get("/wallet/receipt")
+    def receipt() -> ResponseReturnValue:
+        return {"receipt": wallet.receipt(showing_id())}
+
+    @app.errorhandler(WalletError)
+    def tell(problem: WalletError) -> ResponseReturnValue:
+        return problem.to_json(), problem.status or 503
+
+    @app.post("/webhook")
+    def hear() -> ResponseReturnValue:
+        try:
+            message = webhook.verify(request.headers, request.get_data(), [webhook_secret])
+        except WebhookRefused:
+            abort(400)
+        heard.setdefault(message.message_id, message.body)
+        return "", 204
+
+    @app.get("/static/huzheng-code.<ending>")
+    def element(ending: str) -> Response:
+        return send_from_directory(HERE.parent / "js", f"huzheng-code.{ending}")
+
+    @app.get("/")
+    def page() -> str:
+        return render_template("page.html", account=session.get("account"), citizens=citizens, look=request.args)
+
+    @app.post("/sign-in")
+    def sign_in() -> ResponseReturnValue:
+        session["account"] = request.form["account"]
+        return redirect("/?" + request.query_string.decode())
+
+    @app.after_request
+    def guard(answer: Response) -> Response:
+        answer.headers["Content-Security-Policy"] = "default-src 'self'; style-src 'self'; frame-ancestors 'none'"
+        answer.headers.setdefault("Cache-Control", "no-store")
+        return answer
+
+    return app
+
+
+if __name__ == "__main__":
+    at = os.environ
+    create_app(
+        Wallet(at["WALLET_URL"], at["CLIENT_ID"], Path(at["CLIENT_KEY"]).read_text()),
+        Login(at["APP"], at["PROVINCE"], Path(at["LOGIN_KEY"]).read_text(), at["RECIPIENT"]),
+        {"zhang-wei": Citizen(sub=secrets.token_urlsafe(16), name="张伟", id_number="310199199002030176")},
+        webhook_secret=at["WEBHOOK_SECRET"],
+    ).run(port=8080)
