@@ -1,7 +1,8 @@
 """The counter as a table: what the screen says, what may happen next, and when it is wiped. Pure; no clock, no device.
 
     IDLE         填写办件      nobody is being served; matter, case and person are filled in
-    WAITING      待扫码        a phone may be held in
+    WAITING      待扫码        a phone may be held in, or its digits typed
+    INVITING     等待手机扫码   the counter shows a code of its own, and a phone may read that
     CHECKING     核验中        a code was read, the desk was asked
     CONFIRMING   等待当事人确认  the citizen compares the two digits and decides
     FETCHING     正在调取      agreed; the copy is on its way
@@ -9,16 +10,19 @@
     REFUSED      不通过        ├ the banner, always at the same place
     UNDETERMINED 需人工核对    ┘
 
-Three rules keep a counter from showing more than it should:
+Rules that keep a counter from showing more than it should:
 
 1. *One text is one scan.* A phone held still is read thirty times a second; the same text counts again only after three
    seconds.
 2. *An end clears itself* after a minute; "keep" gives half a minute more, and no number of keeps holds a certificate on
    the screen for longer than five minutes.
 3. *Only the wipe leads back to IDLE*, and it takes everything with it: person, case, answer.
+4. *A code of our own stands on the screen in INVITING only.* It is replaced before it dies, each time under another
+   request id (`invite` again); `invited` holds all that may still be read by a phone, the one on the screen last.
 
 `again` goes back to WAITING for the same case with a new request (a code that had expired); `retry` asks the same
-question again (a library that did not answer).
+question again (a library that did not answer). The desk began a visit by our own code itself, with a text that was never
+here; so all that can be asked again is what became of it, and that only where the desk could not be reached.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from consent.errors import Outcome
+from consent.errors import Outcome, Reason, Refusal
 from consent.people import CitizenId
 from consent.states import Machine
 from scanner_kiosk.visit import Asked, Said, View
@@ -44,7 +48,17 @@ COUNTER: Final = Machine(
     start="IDLE",
     moves={
         "IDLE": {"start": "WAITING"},
-        "WAITING": {"scan": "CHECKING", "refuse": "REFUSED", "clear": "IDLE"},
+        "WAITING": {"scan": "CHECKING", "invite": "INVITING", "refuse": "REFUSED", "clear": "IDLE"},
+        "INVITING": {
+            "invite": "INVITING",
+            "confirm": "CONFIRMING",
+            "fetch": "FETCHING",
+            "admit": "PASSED",
+            "refuse": "REFUSED",
+            "undetermine": "UNDETERMINED",
+            "again": "WAITING",
+            "clear": "IDLE",
+        },
         "CHECKING": {
             "confirm": "CONFIRMING",
             "fetch": "FETCHING",
@@ -99,6 +113,15 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Invited:
+    """A code of our own that a phone may read: its text, and the request that begins when one has."""
+
+    asked: Asked
+    text: str = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counter:
     """One counter at one instant. `version` rises with every change, so that a page can see that something changed."""
 
@@ -106,6 +129,8 @@ class Counter:
     version: int = 0
     case: Case | None = None
     asked: Asked | None = None
+    came: bool = False  # the phone came to us: `asked` began with a code of our own
+    invited: tuple[Invited, ...] = ()
     view: View | None = None
     said: Said | None = None
     ended_at: datetime | None = None
@@ -119,13 +144,35 @@ class Counter:
         """A code was read and `asked` is on its way to the desk."""
         return self._to("scan", asked=asked)
 
+    def inviting(self, *invited: Invited) -> Counter:
+        """These codes may be read by a phone, and the last of them is shown."""
+        return self if self.state == "INVITING" and invited == self.invited else self._to("invite", invited=invited)
+
+    def claimed(self, asked: Asked, view: View, *, now: datetime) -> Counter:
+        """A phone has read our code, and the desk has begun this visit."""
+        return replace(self, asked=asked, came=True).judged(view, now=now)
+
+    @property
+    def own_code(self) -> Invited | None:
+        """The code that stands on the screen."""
+        return self.invited[-1] if self.invited else None
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether the same question may be asked again."""
+        if self.state not in COUNTER.sources("retry") or self.asked is None:
+            return False
+        return not self.came or (self.said is not None and self.said.reason is Reason.OFFLINE)
+
     def retried(self) -> Counter:
-        """The same question once more."""
+        """The same question once more; Refusal STATE_FORBIDS where it cannot be asked."""
+        if not self.can_retry:
+            raise Refusal(Reason.STATE_FORBIDS, detail="nothing can be asked again")
         return self._to("retry", view=None, said=None, ended_at=None, clears_at=None)
 
     def rescan(self) -> Counter:
         """Another code for the same case."""
-        return self._to("again", asked=None, view=None, said=None, ended_at=None, clears_at=None)
+        return self._to("again", asked=None, came=False, view=None, said=None, ended_at=None, clears_at=None)
 
     def judged(self, view: View, *, now: datetime) -> Counter:
         """The desk has said something: the state that it means here, or the same counter where nothing changed."""
@@ -164,6 +211,7 @@ class Counter:
 
     def _to(self, event: str, **changes: object) -> Counter:
         following = COUNTER.after(self.state, event)
+        changes.setdefault("invited", ())  # (rule 4)
         return replace(self, state=following, version=self.version + 1, **changes)  # type: ignore[arg-type]
 
 

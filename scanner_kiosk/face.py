@@ -15,8 +15,9 @@ from consent.errors import outcome_of, row
 from consent.provinces import provinces
 from consent.request import NO_OFFICER
 from scanner_kiosk.chosen import Chosen
-from scanner_kiosk.counter import ENDED, Counter, Guidance
+from scanner_kiosk.counter import ENDED, Counter, Guidance, Invited
 from scanner_kiosk.kiosk import Kiosk
+from scanner_kiosk.own_code import RENEW
 from scanner_kiosk.visit import Said
 
 
@@ -36,7 +37,8 @@ def state_of(kiosk: Kiosk, *, guidance: Guidance, has_picture: bool) -> dict[str
         "visit": None if covered else _visit(counter),
         "said": _said(counter.said) if counter.state in ENDED else None,
         "request_id": None if counter.asked is None else counter.asked.request_id,
-        "can_retry": counter.state == "UNDETERMINED" and counter.asked is not None,
+        "own_code": _own_code(counter.own_code),
+        "can_retry": counter.can_retry,
         "clears_at": _instant(counter.clears_at),
         "network": {"silent": silent, "heard_at": _instant(heard_at)},
         "keylist": kiosk.keylist.version,
@@ -110,6 +112,17 @@ def _case(counter: Counter) -> dict[str, Any] | None:
         return None
     person = None if case.person is None else case.person.masked()
     return {"case_number": case.case_number, "person": person, "matter": case.matter, "type": case.type}
+
+
+def _own_code(shown: Invited | None) -> dict[str, Any] | None:
+    """Which code of our own is shown, not what it says: the picture has an address of its own."""
+    if shown is None:
+        return None
+    return {
+        "id": shown.asked.request_id,
+        "renews_at": _instant(shown.expires_at - RENEW),
+        "expires_at": _instant(shown.expires_at),
+    }
 
 
 def _visit(counter: Counter) -> dict[str, Any] | None:

@@ -4,13 +4,14 @@
 
  1. wipe    what is due to be wiped, and tell the desk of what was wiped
  2. read    WAITING: take the newest frame and read it; a genuine code is a scan
+    invite  INVITING: keep a code of our own on the screen, and look whether a phone has read it (`own_code`)
  3. ask     CHECKING, CONFIRMING, FETCHING: hand the presentation in, then look what became of it
  4. rest    otherwise, until somebody presses a key
 
 `run` repeats it. The keys of the page (`start`, `clear`, …) come from other threads and only change the counter, under
 one lock; a network call is never made under it. When its answer arrives after the counter was wiped, it is dropped.
 
-What a picture may do. A text without our prefix is ignored. One with our prefix whose signature does not hold is shown
+What a picture may do. A text without one of our prefixes is ignored. One with our prefix whose signature does not hold is shown
 as such, but only when two frames say the same: a misread symbol is never misread twice in the same way. Whether a
 genuine code is in time, unused and newest is the desk's word, not ours.
 
@@ -27,22 +28,25 @@ from typing import Any, Final
 
 from consent.b64 import digest_of, new_id
 from consent.clock import Clock, shanghai_date
+from consent.code import read_name
 from consent.errors import Reason, Refusal, Unavailable, outcome_of
 from consent.keylist import KeyList
 from consent.people import CitizenId
 from consent.telling import Log
-from scanner_kiosk.camera import Frame, Latest, Posted, Source
+from scanner_kiosk.camera import Latest, Posted, Source
 from scanner_kiosk.cards import Card
 from scanner_kiosk.chosen import Chosen, Window, case_number_of, ticked
 from scanner_kiosk.counter import ASKING, Case, Counter, Guidance, Sighting, sight
 from scanner_kiosk.decode import Reader
 from scanner_kiosk.glance import Glance
 from scanner_kiosk.look import guide, look, margin_of, preview
+from scanner_kiosk.own_code import Claimed, come, drawing, tend
 from scanner_kiosk.province_client import ProvinceClient
 from scanner_kiosk.visit import Asked, View, say
 
 _FRAME_S: Final = 0.25  # how long one step waits for a frame, and so how late a key is noticed
 _REST_S: Final = 0.25
+_LOOK_S: Final = 0.5  # between two looks for a phone that has read our code
 _TRIES: Final = 3  # of a call that got no answer, before the screen says so
 _BACKOFF_S: Final = 0.4
 _FOREIGN_FOR: Final = timedelta(seconds=3)
@@ -113,6 +117,8 @@ class Kiosk:
         self.forget()
         if counter.state == "WAITING":
             self._read()  # 2
+        elif counter.state == "INVITING":
+            self._invite(counter)
         elif counter.state in ASKING:
             self._ask(counter)  # 3
         else:
@@ -137,7 +143,7 @@ class Kiosk:
             self._bad = None
             self._sighting, new = sight(digest_of(texts[0].encode()), self._sighting, now=now)
             if new:
-                self._scan(texts[0], frame, now)
+                self._scan(texts[0], margin_of(frame.image, texts[0]) or {"repaired": True})
             return
         if glance.foreign:
             self._foreign_at = now
@@ -145,22 +151,13 @@ class Kiosk:
             self._refuse_text(glance.bad, now)
         self._bad = glance.bad
 
-    def _scan(self, text: str, frame: Frame, now: datetime) -> None:
+    def _scan(self, text: str, how: Mapping[str, Any]) -> None:
         with self._changed:
             chosen, case = self._chosen, self._counter.case
         if case is None:
             return
-        asked = chosen.window.client.ask(
-            request_id=new_id(),
-            code=text,
-            matter=case.matter,
-            type_=case.type,
-            case_number=case.case_number,
-            cause=case.cause,
-            person=case.person,
-            preconditions=case.preconditions,
-        )
-        self._log.info("scan", request_id=asked.request_id, **(margin_of(frame.image, text) or {"repaired": True}))
+        asked = _ask_for(chosen, case, text)
+        self._log.info("scan", request_id=asked.request_id, **how)
         with self._changed:
             if self._counter.state == "WAITING" and self._counter.case is case:
                 self._put(self._counter.scanned(asked))
@@ -174,6 +171,54 @@ class Kiosk:
         with self._changed:
             if self._counter.state == "WAITING":
                 self._put(self._counter.failed(say(reason), outcome_of(reason), now=now))
+
+    # --- inviting ---------------------------------------------------------------------------------
+
+    def _invite(self, counter: Counter) -> None:
+        chosen, case, now = self._chosen, counter.case, self._clock.now
+        if case is None:
+            return
+        client = chosen.window.client
+        try:
+            found = tend(client, counter.invited, lambda: _ask_for(chosen, case, None), self.keylist.ring, self._clock)
+        except Refusal as no:
+            self._heard()
+            self._log.info("invite", code=no.reason, why=no.detail)
+            said, outcome = say(no.reason, no.facts), outcome_of(no.reason)
+            self._change(counter, lambda it: it.failed(said, outcome, now=now()))
+            return
+        except Unavailable as problem:
+            # Nothing is lost: whoever came meanwhile is found when the desk is back.
+            self._silent = True
+            self._log.info("invite", code=problem.reason, why=problem.detail)
+            self._rest(counter, _BACKOFF_S)
+            return
+        self._heard()
+        if isinstance(found, Claimed):
+            self._claimed(counter, found)
+        elif found != counter.invited:
+            self._change(counter, lambda it: it.inviting(*found))
+        else:
+            self._rest(counter, _LOOK_S)
+
+    def _claimed(self, counter: Counter, found: Claimed) -> None:
+        self._log.info("claimed", request_id=found.asked.request_id)
+        self._change(counter, lambda it: it.claimed(found.asked, found.view, now=self._clock.now()))
+
+    def _change(self, counter: Counter, change: Callable[[Counter], Counter]) -> None:
+        """Unless somebody has pressed a key meanwhile."""
+        with self._changed:
+            if self._counter is counter:
+                after = change(counter)
+                self._put(after)
+                if after.state != "INVITING":
+                    self._forget_codes(counter, but=after.asked)
+
+    def _forget_codes(self, counter: Counter, *, but: Asked | None = None) -> None:
+        """Under the lock. For a phone that comes with one of these codes nobody looks: its copy must not stay openable."""
+        for each in counter.invited:
+            if each.asked is not but:
+                self._to_forget.append((self._chosen.window.client, each.asked.request_id, _TRIES))
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -199,10 +244,10 @@ class Kiosk:
         """One call, repeated while there is no answer: the same bytes, under a new proof."""
         for left in reversed(range(_TRIES)):
             try:
-                if counter.view is None:
-                    view = client.present(asked)
-                else:
+                if counter.view is not None or counter.came:
                     view = client.visit(asked.request_id, known=counter.view)
+                else:
+                    view = client.present(asked)
             except Unavailable as failure:
                 self._silent = failure.reason is Reason.OFFLINE
                 if failure.reason is not Reason.OFFLINE or not left:
@@ -304,16 +349,67 @@ class Kiosk:
         with self._changed:
             self._wipe()
 
+    def typed(self, text: str) -> None:
+        """What somebody typed, or a desk scanner sent as a keyboard, in place of what the camera reads.
+
+        A slip in a twin is said at once (TWIN_MISTYPED); any other text goes on to the desk, which knows more kinds than we
+        do. STATE_FORBIDS where no code is waited for, CODE_MALFORMED for nothing at all.
+        """
+        if not text.strip():
+            raise Refusal(Reason.CODE_MALFORMED, detail="nothing was typed")
+        try:
+            name = read_name(text)
+        except Refusal as no:
+            if no.reason is Reason.TWIN_MISTYPED:
+                raise
+            form = "other"
+        else:
+            text, form = name.text, name.form.value
+        if self.counter().state != "WAITING":
+            raise Refusal(Reason.STATE_FORBIDS, detail="no code is waited for")
+        self._scan(text, {"typed": form})
+
     def keep(self) -> None:
         """Half a minute more."""
         with self._changed:
             self._put(self._counter.kept(now=self._clock.now()))
 
-    def again(self) -> None:
-        """Another code for the same case."""
+    def invite(self) -> None:
+        """A code of our own on the screen, for the phone to read. Refusal STATE_FORBIDS where no code is waited for."""
         with self._changed:
-            self._let_go(self._counter)
-            self._put(self._counter.rescan())
+            if self._counter.state == "INVITING":
+                return  # the key was pressed twice
+            self._put(self._counter.inviting())
+
+    def code(self) -> tuple[str, bytes]:
+        """The text of our own code and its drawing; Refusal STATE_FORBIDS while none is shown."""
+        shown = self.counter().own_code
+        if shown is None:
+            raise Refusal(Reason.STATE_FORBIDS, detail="no code is shown")
+        return shown.text, drawing(shown.text)
+
+    def again(self) -> None:
+        """Another code for the same case. Whoever has read our own code in this very moment is not sent away for it."""
+        counter = self.counter()
+        found = self._look_once_more(counter)
+        if found is not None:
+            self._claimed(counter, found)
+            return
+        with self._changed:
+            before = self._counter
+            self._put(before.rescan())
+            self._let_go(before)
+
+    def _look_once_more(self, counter: Counter) -> Claimed | None:
+        for each in counter.invited:
+            try:
+                view = come(self._chosen.window.client, each)
+            except (Refusal, Unavailable) as problem:
+                self._log.info("invite", code=problem.reason, why=problem.detail)
+                return None
+            if view is not None:
+                return Claimed(asked=each.asked, view=view)
+        return None
 
     def retry(self) -> None:
         """The same question once more."""
@@ -415,5 +511,20 @@ class Kiosk:
         self._put(self._counter.cleared())
 
     def _let_go(self, counter: Counter) -> None:
+        self._forget_codes(counter)
         if counter.view is not None:
             self._to_forget.append((self._chosen.window.client, counter.view.request_id, _TRIES))
+
+
+def _ask_for(chosen: Chosen, case: Case, code: str | None) -> Asked:
+    """The bytes of one presentation of this case, or of an invitation to it, under a new request id."""
+    return chosen.window.client.ask(
+        request_id=new_id(),
+        code=code,
+        matter=case.matter,
+        type_=case.type,
+        case_number=case.case_number,
+        cause=case.cause,
+        person=case.person,
+        preconditions=case.preconditions,
+    )

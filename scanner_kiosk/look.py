@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import zxingcpp
 
-from consent.code import PREFIX
+from consent.code import is_ours
 from scanner_kiosk.counter import Guidance
 from scanner_kiosk.picture import Grey
 
@@ -136,7 +136,7 @@ def _symbol(barcode: zxingcpp.Barcode, grey: Grey) -> Symbol:
     return Symbol(
         corners=corners,
         read=bool(text),
-        ours=text.startswith(PREFIX),
+        ours=is_ours(text),
         margin=float(extra.get("UEC", 0) or 0) if barcode.valid else 0.0,
         module=sum(_sides(corners)) / 4 / modules,
         bright=_bright(grey, corners),

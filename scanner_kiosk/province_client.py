@@ -202,20 +202,26 @@ class ProvinceClient:
         self,
         *,
         request_id: str,
-        code: str,
+        code: str | None,
         matter: str,
         type_: str,
         case_number: str,
         cause: str,
         person: CitizenId | None,
         preconditions: tuple[str, ...],
+        couple: str | None = None,
+        other: CitizenId | None = None,
     ) -> Asked:
-        """The bytes of one presentation. `request_id` is 128 bits in base64url (`consent.b64.new_id`)."""
+        """The bytes of one presentation, or of an invitation where there is no code yet. Of two people for one visit each
+        is presented with the same `couple` (128 bits) and the `other` one's number.
+
+        `request_id` is 128 bits in base64url (`consent.b64.new_id`).
+        """
         match = None
         if person is not None:
             payload = json.dumps({"id": person.number}).encode()
             match = close_envelope(self.recipient, payload, info=request_id)
-        body = {
+        body: dict[str, Any] = {
             "request_id": request_id,
             "code": code,
             "matter": matter,
@@ -225,11 +231,57 @@ class ProvinceClient:
             "match": match,
             "preconditions": list(preconditions),
         }
+        if couple is not None and other is not None:
+            number = json.dumps({"id": other.number}).encode()
+            body["together"] = {"couple": couple, "other": close_envelope(self.recipient, number, info=request_id)}
+        if code is None:
+            del body["code"]
+        return Asked(request_id=request_id, body=json.dumps(body, ensure_ascii=False).encode())
+
+    def ask_with_card(
+        self,
+        *,
+        request_id: str,
+        card: str,
+        matter: str,
+        type_: str,
+        case_number: str,
+        cause: str,
+        preconditions: tuple[str, ...],
+    ) -> Asked:
+        """The bytes of a presentation for somebody without a phone; `card` is the reader's word (`consent.card`)."""
+        body = {
+            "request_id": request_id,
+            "card": card,
+            "matter": matter,
+            "type": type_,
+            "case_number": case_number,
+            "cause": cause,
+            "preconditions": list(preconditions),
+        }
         return Asked(request_id=request_id, body=json.dumps(body, ensure_ascii=False).encode())
 
     def present(self, asked: Asked) -> View:
         """Hand a presentation in, or ask again for what became of it."""
         return read_view(self._call("POST", "/counter/visits", asked.body))
+
+    def present_card(self, asked: Asked) -> View:
+        """Hand in what the reader says, in place of a code; `asked` comes from `ask_with_card`."""
+        return read_view(self._call("POST", "/counter/cards", asked.body))
+
+    def sheet(self, request_id: str) -> Mapping[str, Any]:
+        """What the person at the counter reads before signing."""
+        found: Mapping[str, Any] = _json(self._call("GET", f"/counter/visits/{request_id}/sheet", b"").body)["sheet"]
+        return found
+
+    def answer(self, request_id: str, pad: str) -> View:
+        """Hand in what the pad has signed."""
+        body = json.dumps({"pad": pad}).encode()
+        return read_view(self._call("POST", f"/counter/visits/{request_id}/answer", body))
+
+    def invite(self, asked: Asked) -> str:
+        """A code for the counter's own screen; the visit under the same request id begins when a phone has read it."""
+        return str(_json(self._call("POST", "/counter/invitations", asked.body).body)["counter"])
 
     def visit(self, request_id: str, *, known: View | None = None, wait_s: int = WAIT_S) -> View:
         """The visit as it stands. With `known`, the desk waits up to `wait_s` seconds for something newer."""

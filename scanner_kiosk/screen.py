@@ -44,7 +44,9 @@ from scanner_kiosk.settings import Settings
 PAGE_HEADER: Final = "Counter-Token"
 _MOST_BODY: Final = 8_192  # bytes of JSON
 _OPEN: Final = frozenset({"counter.page", "counter.asset"})
-_ASSETS: Final = frozenset({"counter.css", "counter.js", "words.zh-CN.json", "words.en.json", "icon.svg"})
+_ASSETS: Final = frozenset(
+    {"counter.css", "counter.js", "own_code.js", "typed.js", "words.zh-CN.json", "words.en.json", "icon.svg"}
+)
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -209,10 +211,25 @@ class Screen:
         )
         return self.state()
 
+    def typed(self) -> Response:
+        """A text that was typed in place of a scan."""
+        found = _members("text")
+        self.kiosk.typed(found.get("text") or "")
+        return self.state()
+
+    def own_code(self) -> Response:
+        """The code that the counter shows: a drawing, or with `?text` in the sandbox what it says, for a phone without a
+        camera."""
+        text, drawing = self.kiosk.code()
+        if "text" in request.args and self.settings.sandbox:
+            return Response(text, content_type="text/plain; charset=us-ascii")
+        return Response(drawing, content_type="image/svg+xml")
+
     def key(self, name: str) -> Response:
-        """A key without anything to say: clear, keep, again, retry, cover, uncover."""
+        """A key without anything to say: clear, keep, again, retry, invite, cover, uncover."""
         keys: dict[str, Callable[[], None]] = {
             "clear": self.kiosk.clear,
+            "invite": self.kiosk.invite,
             "keep": self.kiosk.keep,
             "again": self.kiosk.again,
             "retry": self.kiosk.retry,
@@ -233,9 +250,11 @@ def _door(screen: Screen) -> Blueprint:
     door.add_url_rule("/state", "state", screen.state)
     door.add_url_rule("/choices", "choices", screen.choices)
     door.add_url_rule("/preview.jpg", "preview", screen.preview)
+    door.add_url_rule("/code.svg", "own_code", screen.own_code)
     door.add_url_rule("/frames", "frames", screen.frames, methods=["POST"])
     door.add_url_rule("/choose", "choose", screen.choose, methods=["POST"])
     door.add_url_rule("/start", "start", screen.start, methods=["POST"])
+    door.add_url_rule("/typed", "typed", screen.typed, methods=["POST"])
     door.add_url_rule("/<name>", "key", screen.key, methods=["POST"])
     return door
 

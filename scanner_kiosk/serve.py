@@ -5,7 +5,9 @@
 3. Choose ports: from `--port-base` in the order of `country.plan`, or free ones.
 4. With `--mtls`, make certificates; without, peers name themselves by tokens. Both are new at each start.
 5. Start all processes, wait until each is up, say so.
-6. Print where the phone, the counter and the interface's pages are, or with `--json` all that a program needs.
+6. Print where the phone, the counter and the interface's pages are, or with `--json` all that a program needs. Leave
+   each wallet_api's settings in `PP-wallet.env`, for whoever wants to run `wallet-api` commands beside it; that file is
+   there while everything is up.
 7. Stay until told to end (SIGTERM, SIGINT, SIGHUP): status 0. A process that dies ends everything: status 1.
 
 What is printed for people goes to standard error, but for the addresses themselves.
@@ -23,10 +25,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from consent.clock import Clock, SystemClock
 from consent.errors import Refusal, Unavailable
+from consent.keys import write_private
 from consent.provinces import provinces
 from consent.stores.valkey import start_valkey
 from scanner_kiosk.country.certificates import CertificateFiles, make_certificates
@@ -35,7 +39,7 @@ from scanner_kiosk.country.plan import COUNTER, EXCHANGE, HOST, PORTS, Plan, Ser
 from scanner_kiosk.processes import Attention, Child, Children, Fell, Told, answers, logs
 
 UP_WITHIN_S: Final = (
-    180.0  # a cold start of fourteen interpreters takes ten seconds on two idle cores, on busy ones minutes
+    180.0  # a cold start of eighteen interpreters takes ten seconds on two idle cores, on busy ones minutes
 )
 
 
@@ -85,7 +89,8 @@ def _serve(asked: argparse.Namespace, tuned: dict[str, str], attention: Attentio
     _say(f"正在启动 {len(plan.services)} 个进程 starting {len(plan.services)} processes · {folder}")
     start_all(plan, children)  # (5)
     children.until_ready(UP_WITHIN_S, lambda name, seconds: _say_up(plan.service(name), seconds))
-    if asked.json:  # (6)
+    held.enter_context(_told_by_files(plan, folder))  # (6)
+    if asked.json:
         print(json.dumps(plan.told() | {"processes": children.pids}, ensure_ascii=False), flush=True)
     else:
         print(_addresses(plan, folder), flush=True)
@@ -165,6 +170,20 @@ def _readiness(service: Service, certificates: CertificateFiles | None) -> Calla
     if certificates is None or not service.url.startswith("https:"):
         return answers(service.url + service.ready)
     return answers(service.url + service.ready, ca_file=certificates.authority, certificate=certificates.of(COUNTER))
+
+
+@contextmanager
+def _told_by_files(plan: Plan, folder: Path) -> Iterator[None]:
+    """The settings of each wallet_api, as a shell reads them."""
+    written = {folder / f"{code}-wallet.env": plan.service(f"{code}-wallet").environment for code in provinces()}
+    for path, environment in written.items():
+        path.unlink(missing_ok=True)  # of a run that was killed
+        write_private(path, "".join(f"export {name}={quote(value)}\n" for name, value in environment.items()))
+    try:
+        yield
+    finally:
+        for path in written:
+            path.unlink(missing_ok=True)
 
 
 # --- words ----------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from consent.clock import Clock, MovableClock, rfc3339
 from consent.code import mint
 from consent.envelope import EnvelopeKey, new_envelope_key
 from consent.errors import Reason, Refusal, Unavailable, outcome_of
+from consent.invitation import LIFE, seal_invitation
 from consent.keylist import KeyList, read_key_list, write_key_list
 from consent.keys import SigningKey, new_key, write_private
 from consent.people import synthetic_id
@@ -134,8 +135,13 @@ class FakeVisit:
 class FakeDesk:
     """The counter door of one province. `log` lists method and path of all calls; `bodies` those of POST."""
 
-    def __init__(self, province: str, keylist: KeyList, envelope: EnvelopeKey, clock: Clock) -> None:
+    def __init__(
+        self, province: str, keylist: KeyList, envelope: EnvelopeKey, request_key: SigningKey, clock: Clock
+    ) -> None:
         self.province, self.keylist, self.envelope, self.clock = province, keylist, envelope, clock
+        self.request_key = request_key
+        self.invited: dict[str, tuple[str, bytes]] = {}  # window and body, by request id
+        self.codes: list[str] = []  # what was given out for the counter's screen
         self.visits: dict[str, FakeVisit] = {}
         self.log: list[tuple[str, str]] = []
         self.bodies: list[bytes] = []
@@ -152,6 +158,13 @@ class FakeDesk:
             visit = list(self.visits.values())[-1]
             visit.state, visit.reason, visit.facts, visit.version = state, reason, facts, visit.version + 1
             visit.library = "33" if state in ("FETCHING", "PASSED") else visit.library
+            self.changed.notify_all()
+
+    def come(self, request_id: str) -> None:
+        """A phone has read the code of this request in time."""
+        with self.changed:
+            window, body = self.invited[request_id]
+            self.visits[request_id] = FakeVisit(window=window, body=body)
             self.changed.notify_all()
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
@@ -192,6 +205,8 @@ class FakeDesk:
             raise Refusal(self.refuse, **self.facts)
         if request.path == "/counter/register":
             return Response(json.dumps(self._register(proof.window)), content_type="application/json")
+        if request.path == "/counter/invitations":
+            return self._invite(proof.window, body)
         if request.method == "POST":
             return self._present(proof.window, body)
         return self._watch(request, proof.window)
@@ -207,6 +222,16 @@ class FakeDesk:
             raise Refusal(Reason.REQUEST_ID_REUSED)
         self.people.append(id_number)
         return self._view(found["request_id"], visit, 202)
+
+    def _invite(self, window: str, body: bytes) -> Response:
+        found, now = json.loads(body), self.clock.now()
+        assert "code" not in found
+        self.bodies.append(body)
+        self.invited[found["request_id"]] = (window, body)
+        text = seal_invitation(self.request_key, window=window, request_id=found["request_id"], now=now)
+        self.codes.append(text)
+        view = {"request_id": found["request_id"], "counter": text, "expires_at": rfc3339(now + LIFE)}
+        return Response(json.dumps(view), 201, content_type="application/json")
 
     def _watch(self, request: Request, window: str) -> Response:
         request_id = request.path.rpartition("/")[2]
@@ -340,6 +365,8 @@ def new_rig(folder: Path, clock: Clock | None = None) -> Rig:
     clock = clock or MovableClock(START)
     term = {"not_before": clock.now() - timedelta(days=1), "not_after": clock.now() + timedelta(days=30)}
     code_key, envelopes, published, rows = new_key("EdDSA", issuer="31"), {}, [], []
+    request_keys = {province: new_key("EdDSA", issuer=province) for province in ("31", "33")}
+    published += [key.published("counter+jwt", **term) for key in request_keys.values()]
     published.append(code_key.published("YRD1", **term))
     for province, window in (("31", "31-M1"), ("33", "33-M1")):
         key = new_key("ES256", issuer=issuer_of(province, window))
@@ -374,7 +401,9 @@ def new_rig(folder: Path, clock: Clock | None = None) -> Rig:
         {"id": "zhou", "province": "32", "name": "周明", "id_number": OTHER, "note_zh": "离婚", "note_en": "divorced"},
     ]
     (folder / "personas.json").write_text(json.dumps(people), encoding="utf-8")
-    desks = {province: FakeDesk(province, keylist, key, clock) for province, key in envelopes.items()}
+    desks = {
+        province: FakeDesk(province, keylist, key, request_keys[province], clock) for province, key in envelopes.items()
+    }
     return Rig(
         folder=folder,
         clock=clock,

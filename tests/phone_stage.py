@@ -84,6 +84,42 @@ def holdings(*certificates: dict[str, str], undigitised: bool = False, silent: t
     return json.dumps(found, ensure_ascii=False)
 
 
+def past_entry(n: int = 1, outcome: str = "PASSED", reason: str | None = None, **more: Any) -> dict[str, Any]:
+    """One entry of the history, as `verifier.looking` writes it."""
+    entry = f"{n:022x}"
+    receipt = None if outcome == "ASKED" else f"eyJhbGciOiJFZERTQSJ9.e30.{n:04}"
+    return {
+        "entry": f"31.{entry}",
+        "cursor": f"{1_700_000_000_000_000 + n}.31.{entry}",
+        "province": "31",
+        "way": "app",
+        "desk": "32",
+        "unit": "123201020MB99991132",
+        "unit_zh": "南京市玄武区不动产登记中心",
+        "unit_en": "Xuanwu, Nanjing Real Estate Registration Centre",
+        "window": "32-R1",
+        "window_name": None,
+        "matter": "realestate.register",
+        "matter_zh": "不动产登记",
+        "matter_en": "Real-estate registration",
+        "type": "marriage",
+        "fields": [
+            {"name": "certificate_number", "label_zh": "证照字号", "label_en": "Certificate number"},
+            {"name": "registration_date", "label_zh": "登记日期", "label_en": "Registration date"},
+        ],
+        "cause": "case 2026-0001",
+        "outcome": outcome,
+        "reason": reason,
+        "request": to_b64(b"%-32d" % n),
+        "receipt": receipt,
+        "receipt_digest": None if receipt is None else to_b64(b"%-32d" % (n + 1)),
+        "objection": None,
+        "asked_at": "2026-11-20T02:00:00Z",
+        "ended_at": None if outcome == "ASKED" else "2026-11-20T02:01:00Z",
+        **more,
+    }
+
+
 def sheet_of(request: str, now: datetime, *, declare: bool = True, type_: str = "marriage") -> dict[str, Any]:
     """A sheet as `verifier.sheet` writes it, with the texts of the catalogue's real-estate matter."""
     fields = [
@@ -214,6 +250,16 @@ class Stage:
                 )
         return len(items)
 
+    def answer(self, kind: str, found: dict[str, Any]) -> int:
+        """Finish every waiting errand of one kind with this answer; the others wait on. Returns how many there were."""
+        now = self.clock.now()
+        with writing(self.engine) as connection:
+            items = take(connection, handover.errands, now=now, lease=timedelta(microseconds=1), limit=1000)
+            mine = [item for item in items if item.kind == kind]
+            for item in mine:
+                finish(connection, handover.errands, item, now=now, answer=json.dumps(found, ensure_ascii=False))
+        return len(mine)
+
     def errands(self) -> list[tuple[str, str, dict[str, Any]]]:
         """All errands as (kind, ref, body)."""
         table = handover.errands
@@ -305,6 +351,7 @@ __all__ = [
     "certificate",
     "holdings",
     "new_id",
+    "past_entry",
     "people",
     "serving",
     "set_stage",

@@ -20,6 +20,7 @@ from scanner_kiosk.counter import (
     SAME_SCAN,
     Case,
     Counter,
+    Invited,
     sight,
 )
 from scanner_kiosk.visit import Asked, View, say
@@ -35,6 +36,12 @@ CASE = Case(
 )
 ASKED = Asked(request_id="AAAAAAAAAAAAAAAAAAAAAA", body=b"{}")
 NO = say(Reason.CODE_EXPIRED)
+OLD, NEW = (
+    Invited(
+        asked=Asked(request_id=letter * 22, body=b"{}"), text=f"YRDC:{letter}", expires_at=START + timedelta(minutes=1)
+    )
+    for letter in "BC"
+)
 
 
 def view(state: str, *, version: int = 1) -> View:
@@ -80,7 +87,7 @@ def test_every_event_leads_to_one_state_and_every_state_can_be_wiped() -> None:
     for event in {event for events in COUNTER.moves.values() for event in events}:
         assert COUNTER.target(event) in COUNTER.states
     assert COUNTER.sources("clear") == set(COUNTER.states) - {"IDLE"}
-    assert ASKING | ENDED | {"IDLE", "WAITING"} == set(COUNTER.states)
+    assert ASKING | ENDED | {"IDLE", "WAITING", "INVITING"} == set(COUNTER.states)
 
 
 def test_the_diagram_is_drawn_from_the_table() -> None:
@@ -97,6 +104,7 @@ def test_what_the_table_does_not_allow_is_refused_and_nothing_changes(state: str
     moves: dict[str, Callable[[], Counter]] = {
         "start": lambda: counter.started(CASE),
         "scan": lambda: counter.scanned(ASKED),
+        "invite": lambda: counter.inviting(NEW),
         "again": lambda: counter.rescan(),
         "retry": lambda: counter.retried(),
         "refuse": lambda: counter.failed(NO, Outcome.REFUSED, now=START),
@@ -153,6 +161,44 @@ def test_another_scan_and_another_try_forget_the_last_answer() -> None:
     assert (once_more.state, once_more.asked, once_more.view) == ("CHECKING", ASKED, None)
 
 
+def test_a_phone_that_reads_our_code_leads_to_the_digits_and_takes_the_code_off_the_screen() -> None:
+    inviting = Counter().started(CASE).inviting()
+    assert (inviting.state, inviting.own_code) == ("INVITING", None)
+    shown = inviting.inviting(OLD).inviting(OLD, NEW)
+    assert shown.own_code is NEW
+    assert shown.inviting(OLD, NEW) is shown
+    claimed = shown.claimed(OLD.asked, view("ASKED"), now=START)
+    assert (claimed.state, claimed.asked, claimed.came, claimed.invited) == ("CONFIRMING", OLD.asked, True, ())
+    assert shown.claimed(OLD.asked, view("REFUSED"), now=START).state == "REFUSED"
+
+
+@pytest.mark.parametrize("leave", ["again", "clear", "refuse", "undetermine"])
+def test_our_code_is_shown_in_one_state_only(leave: str) -> None:
+    shown = Counter().started(CASE).inviting(OLD, NEW)
+    left = {
+        "again": lambda: shown.rescan(),
+        "clear": lambda: shown.cleared(),
+        "refuse": lambda: shown.failed(NO, Outcome.REFUSED, now=START),
+        "undetermine": lambda: shown.failed(NO, Outcome.UNDETERMINED, now=START),
+    }[leave]()
+    assert (left.state, left.invited, left.asked) == (COUNTER.moves["INVITING"][leave], (), None)
+
+
+def test_what_our_code_began_can_be_asked_again_only_where_the_desk_could_not_be_reached() -> None:
+    claimed = Counter().started(CASE).inviting(NEW).claimed(NEW.asked, view("ASKED"), now=START)
+    offline = claimed.failed(say(Reason.OFFLINE), Outcome.UNDETERMINED, now=START)
+    assert offline.can_retry
+    assert offline.retried().state == "CHECKING"
+    silent = claimed.failed(say(Reason.LIBRARY_UNREACHABLE, {"province": "33"}), Outcome.UNDETERMINED, now=START)
+    assert not silent.can_retry
+    with pytest.raises(Refusal):
+        silent.retried()
+    again = silent.rescan()
+    assert (again.state, again.came) == ("WAITING", False)
+    scanned = again.scanned(ASKED).failed(say(Reason.OFFLINE), Outcome.UNDETERMINED, now=START)
+    assert scanned.can_retry
+
+
 def test_the_same_text_within_three_seconds_is_one_scan() -> None:
     first, new = sight("a", None, now=START)
     assert new
@@ -165,3 +211,4 @@ def test_the_same_text_within_three_seconds_is_one_scan() -> None:
 def test_nothing_prints_the_person() -> None:
     assert PERSON not in repr(passed())
     assert "J330106" not in repr(passed())
+    assert OLD.text not in repr(Counter().started(CASE).inviting(OLD))

@@ -7,26 +7,33 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 import pytest
 import zxingcpp
 
+from consent.b64 import new_id
 from consent.code import mint
 from consent.errors import Reason, Refusal, Unavailable
+from consent.invitation import LENGTH, LIFE, seal_invitation
 from consent.keys import new_key
 from consent.telling import new_log
+from consent.twin import new_twin
 from scanner_kiosk.app import create_app
 from scanner_kiosk.camera import open_source
-from scanner_kiosk.counter import Guidance
+from scanner_kiosk.counter import Guidance, Invited
 from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.look import Symbol, guide, look, margin_of, preview
+from scanner_kiosk.own_code import LATE, RENEW, drawing, opened
 from scanner_kiosk.picture import Grey, read_picture
 from scanner_kiosk.scene import Camera, frame
 from scanner_kiosk.settings import Settings
+from scanner_kiosk.visit import Asked
 from tests.counter_rig import PERSON, Rig, new_rig, png
 
 STEPS = 60  # of a quarter of a second at most; only ever used up by a failing test
@@ -123,6 +130,7 @@ def test_the_log_tells_how_easily_a_code_was_read_and_never_what_it_says(here: C
     assert PERSON not in here.lines.getvalue()
 
 
+@pytest.mark.full
 def test_nothing_is_read_before_a_case_is_ready(here: Counted) -> None:
     here.show(here.rig.code())
     for _ in range(3):
@@ -204,6 +212,7 @@ def test_another_code_may_be_scanned_for_the_same_case_under_a_new_request(here:
 # --- asking ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_lost_replies_are_asked_for_again_with_the_same_bytes(here: Counted) -> None:
     here.begin()
     here.rig.lines["31"].lost = 2
@@ -213,6 +222,7 @@ def test_lost_replies_are_asked_for_again_with_the_same_bytes(here: Counted) -> 
     assert len(here.rig.desk.bodies) == 3
 
 
+@pytest.mark.full
 def test_a_desk_that_stays_silent_is_offline_and_nothing_is_passed_or_refused(here: Counted) -> None:
     here.begin()
     here.rig.lines["31"].silent = 3
@@ -252,6 +262,7 @@ def test_an_answer_that_comes_after_the_wipe_is_dropped(here: Counted) -> None:
     assert here.state == "IDLE"
 
 
+@pytest.mark.full
 def test_a_desk_that_cannot_be_told_of_the_wipe_is_told_later(here: Counted) -> None:
     here.ask()
     here.rig.desk.move("PASSED")
@@ -403,3 +414,260 @@ def test_a_file_source_is_for_settings_only_and_a_simulated_phone_for_this_machi
     with pytest.raises(ValueError, match="a camera is"):
         open_camera("nonsense:")
     assert type(open_camera("sim:http://127.0.0.1:8431/x.png")) is type(open_source("sim:"))
+
+
+# --- typed ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("written", ["{0} {1} {2}", "{0}{1}{2}", " {0}-{1}-{2}\n", "{0}　{1}　{2}"])
+def test_typed_digits_are_a_scan(here: Counted, written: str) -> None:
+    twin = new_twin("31")
+    here.begin()
+    here.kiosk.typed(written.format(twin[:4], twin[4:8], twin[8:]))
+    here.until("CONFIRMING")
+    assert json.loads(here.rig.desk.bodies[-1])["code"] == twin
+    assert here.rig.desk.people == [PERSON]
+    assert twin not in here.lines.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", Reason.CODE_MALFORMED),
+        (" \t\n", Reason.CODE_MALFORMED),
+        ("3123 4567 8901", Reason.TWIN_MISTYPED),
+        ("3123 4567 890", Reason.TWIN_MISTYPED),
+    ],
+)
+def test_what_is_mistyped_is_said_and_asks_nobody(here: Counted, text: str, reason: Reason) -> None:
+    here.begin()
+    calls = len(here.rig.desk.log)
+    with pytest.raises(Refusal) as refused:
+        here.kiosk.typed(text)
+    assert refused.value.reason is reason
+    assert here.state == "WAITING"
+    assert len(here.rig.desk.log) == calls
+
+
+def test_a_text_of_a_kind_that_only_the_desk_knows_goes_there_as_it_is(here: Counted) -> None:
+    here.begin()
+    here.kiosk.typed("https://zwdt.example/q/9f2c")
+    here.until("CONFIRMING")
+    assert json.loads(here.rig.desk.bodies[-1])["code"] == "https://zwdt.example/q/9f2c"
+    assert "zwdt" not in here.lines.getvalue()
+
+
+def test_nothing_can_be_typed_while_no_code_is_waited_for(here: Counted) -> None:
+    with pytest.raises(Refusal) as refused:
+        here.kiosk.typed(new_twin("31"))
+    assert refused.value.reason is Reason.STATE_FORBIDS
+    here.begin()
+    here.kiosk.invite()
+    with pytest.raises(Refusal):
+        here.kiosk.typed(new_twin("31"))
+
+
+# --- the counter's own code -----------------------------------------------------------------------
+
+
+def invite(here: Counted) -> Invited:
+    """Up to a code on the screen."""
+    here.begin()
+    here.kiosk.invite()
+    here.until(lambda: here.kiosk.counter().own_code is not None)
+    return shown(here)
+
+
+def shown(here: Counted) -> Invited:
+    code = here.kiosk.counter().own_code
+    assert code is not None
+    return code
+
+
+def renewed(here: Counted) -> Invited:
+    """Another code has taken the place of the one that is shown."""
+    before = shown(here)
+    here.rig.clock.advance((before.expires_at - RENEW - here.rig.clock.now()).total_seconds())
+    here.until(lambda: shown(here) != before)
+    return shown(here)
+
+
+def asked_for(here: Counted, request_id: str) -> int:
+    return here.rig.desk.log.count(("GET", f"/counter/visits/{request_id}"))
+
+
+@pytest.mark.full
+def test_a_phone_that_reads_our_code_leads_to_the_digits(here: Counted) -> None:
+    code = invite(here)
+    assert code.text == here.rig.desk.codes[-1]
+    assert json.loads(code.asked.body)["matter"] == "divorce.apply"
+    here.kiosk.step()
+    assert here.state == "INVITING"
+    here.rig.desk.come(code.asked.request_id)
+    here.until("CONFIRMING")
+    counter = here.kiosk.counter()
+    assert counter.view is not None
+    assert (counter.view.digits, counter.asked) == ("47", code.asked)
+    here.rig.desk.move("PASSED")
+    here.until("PASSED")
+    here.kiosk.clear()
+    here.kiosk.step()
+    assert here.rig.desk.cleared == [code.asked.request_id]
+    assert "POST /counter/visits" not in [f"{method} {path}" for method, path in here.rig.desk.log]
+
+
+def test_the_code_is_replaced_before_it_dies_under_another_request(here: Counted) -> None:
+    first = invite(here)
+    second = renewed(here)
+    assert here.rig.clock.now() < first.expires_at
+    assert second.asked.request_id != first.asked.request_id
+    assert second.expires_at == here.rig.clock.now() + LIFE
+    assert renewed(here).asked.request_id not in (first.asked.request_id, second.asked.request_id)
+
+
+def test_a_claim_of_the_code_that_was_just_replaced_is_not_lost(here: Counted) -> None:
+    first = invite(here)
+    renewed(here)
+    here.rig.clock.advance(RENEW.total_seconds() - 0.001)  # the last moment at which a desk would take it
+    here.rig.desk.come(first.asked.request_id)
+    here.until("CONFIRMING")
+    assert here.kiosk.counter().asked == first.asked
+
+
+@pytest.mark.full
+def test_a_claim_that_came_while_nobody_could_ask_is_found_before_the_code_is_let_go(here: Counted) -> None:
+    first = invite(here)
+    here.rig.lines["31"].silent = 1_000_000
+    here.rig.desk.come(first.asked.request_id)
+    for _ in range(3):
+        here.kiosk.step()
+        here.rig.clock.advance(60)
+    assert here.state == "INVITING"
+    _, silent = here.kiosk.heard
+    assert silent
+    here.rig.lines["31"].silent = 0
+    here.until("CONFIRMING")
+    _, silent = here.kiosk.heard
+    assert not silent
+    assert here.kiosk.counter().asked == first.asked
+
+
+@pytest.mark.full
+def test_a_dead_code_is_let_go_after_a_look_that_was_answered(here: Counted) -> None:
+    first = invite(here)
+    renewed(here)
+    here.rig.clock.advance((RENEW + LATE).total_seconds())
+    looks = asked_for(here, first.asked.request_id)
+    here.kiosk.step()
+    assert asked_for(here, first.asked.request_id) == looks + 1
+    assert first not in here.kiosk.counter().invited
+    for _ in range(2):
+        here.kiosk.step()
+    assert asked_for(here, first.asked.request_id) == looks + 1
+
+
+def test_going_back_to_scanning_looks_once_more(here: Counted) -> None:
+    code = invite(here)
+    here.rig.desk.come(code.asked.request_id)
+    here.kiosk.again()
+    assert here.state == "CONFIRMING"
+
+
+def test_going_back_to_scanning_lets_a_phone_be_held_in_again(here: Counted) -> None:
+    invite(here)
+    here.kiosk.again()
+    assert here.state == "WAITING"
+    here.show(here.rig.code())
+    here.until("CONFIRMING")
+    assert not here.kiosk.counter().came
+
+
+@pytest.mark.full
+def test_a_wipe_takes_our_code_along_and_makes_what_it_may_have_begun_unreadable(here: Counted) -> None:
+    first = invite(here)
+    second = renewed(here)
+    here.rig.desk.come(second.asked.request_id)
+    here.kiosk.clear()
+    assert here.state == "IDLE"
+    with pytest.raises(Refusal):
+        here.kiosk.code()
+    for _ in range(3):
+        here.kiosk.step()
+    assert ("DELETE", f"/counter/visits/{first.asked.request_id}") in here.rig.desk.log
+    assert here.rig.desk.cleared == [second.asked.request_id]
+
+
+def test_an_answer_that_comes_after_the_wipe_invites_nobody(here: Counted) -> None:
+    here.begin()
+    here.kiosk.invite()
+    counter = here.kiosk.counter()
+    here.kiosk.clear()
+    here.kiosk._invite(counter)
+    assert (here.state, here.kiosk.counter().invited) == ("IDLE", ())
+
+
+def test_what_may_not_be_asked_is_said_instead_of_inviting(here: Counted) -> None:
+    here.begin()
+    here.rig.desk.refuse = Reason.SCOPE_NOT_LISTED
+    here.kiosk.invite()
+    here.until("REFUSED")
+    said = here.kiosk.counter().said
+    assert said is not None
+    assert said.reason is Reason.SCOPE_NOT_LISTED
+
+
+def test_a_code_for_another_window_or_request_is_never_shown(here: Counted) -> None:
+    own, now = here.kiosk.chosen.window.client, here.rig.clock.now()
+    asked = Asked(request_id=new_id(), body=b"{}")
+    key = here.rig.desk.request_key
+    for window, request_id, reason in (
+        ("31-M9", asked.request_id, Reason.DOCUMENT_CLAIMS),
+        (own.window, new_id(), Reason.DOCUMENT_CLAIMS),
+    ):
+        text = seal_invitation(key, window=window, request_id=request_id, now=now)
+        with pytest.raises(Refusal) as refused:
+            opened(text, asked, own, here.kiosk.keylist.ring, now=now)
+        assert refused.value.reason is reason
+    strange = seal_invitation(new_key("EdDSA", issuer="31"), window=own.window, request_id=asked.request_id, now=now)
+    with pytest.raises(Refusal) as refused:
+        opened(strange, asked, own, here.kiosk.keylist.ring, now=now)
+    assert refused.value.reason is Reason.DOCUMENT_KEY_UNKNOWN
+
+
+def test_the_log_names_the_request_and_never_the_code(here: Counted) -> None:
+    code = invite(here)
+    here.rig.desk.come(code.asked.request_id)
+    here.until("CONFIRMING")
+    (claimed,) = (line for line in here.log if line["event"] == "claimed")
+    assert claimed["request_id"] == code.asked.request_id
+    assert code.text not in here.lines.getvalue()
+
+
+@pytest.mark.full
+def test_the_desk_lost_after_our_code_was_read_is_only_asked_what_became_of_it(here: Counted) -> None:
+    code = invite(here)
+    here.rig.desk.come(code.asked.request_id)
+    here.until("CONFIRMING")
+    here.rig.lines["31"].silent = 3
+    here.until("UNDETERMINED")
+    here.kiosk.retry()
+    here.until("CONFIRMING")
+    assert ("POST", "/counter/visits") not in here.rig.desk.log
+
+
+@pytest.mark.parametrize("length", [200, 365, LENGTH])
+def test_the_drawing_is_the_text_with_four_white_modules_around_it(length: int) -> None:
+    text = "YRDC:" + "eyJhbGciOiJFZERTQSIsImtpZCI6Ij"[:length] * 20
+    text = text[:length]
+    root = ElementTree.fromstring(drawing(text))
+    side = int(root.attrib["viewBox"].split()[2])
+    pixels = np.full((side, side), 255, np.uint8)
+    (path,) = (each.attrib["d"] for each in root if each.tag.endswith("path"))
+    for x, y in re.findall(r"M(\d+),(\d+)", path):
+        pixels[int(y), int(x)] = 0
+    dark = np.argwhere(pixels == 0)
+    assert dark.min() == 4
+    assert dark.max() == side - 5
+    (found,) = zxingcpp.read_barcodes(pixels.repeat(6, 0).repeat(6, 1), formats=zxingcpp.BarcodeFormat.QRCode)
+    assert found.text == text
+    assert found.ec_level == "M"

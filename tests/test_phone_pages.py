@@ -23,13 +23,14 @@ from consent.approval import Decision, seal_approval
 from consent.b64 import to_b64
 from consent.clock import MovableClock
 from consent.code import PREFIX
+from consent.envelope import belongs_to
 from consent.errors import Reason
 from consent.keys import SigningKey, jwk_of, new_key
 from consent.people import synthetic_id
 from consent.provinces import provinces
 from consent.sentences import Lang
 from consent.showing import open_holder
-from tests.phone_stage import PHONES, Stage, certificate, holdings, people, set_stage
+from tests.phone_stage import PHONES, Stage, certificate, holdings, past_entry, people, set_stage
 from wallet_api.doors.guards import guards_of
 from wallet_api.pages import phone_blueprint
 from wallet_api.pages.words import step_of, texts, told
@@ -567,24 +568,51 @@ def test_certificates_are_asked_for_at_sign_in_and_come_when_the_libraries_have_
     assert browser.get("certificates").json == {"holdings": None}
 
 
-def test_the_history_is_the_personas_own_and_keeps_what_was_declined(stage: Stage, clock: MovableClock) -> None:
-    browser, other = Browser(stage), Browser(stage, "zhou-ming")
-    browser.sign_in()
-    other.sign_in()
-    other.show()
-    first = browser.show()
-    sheet = stage.ask(first)
-    browser.post("approval", {"approval": browser.approval(sheet, Decision.DECLINE)})
-    stage.end(first, "decline", "DECLINED")
-    clock.advance(5)
-    browser.show()
-    found = browser.get("history").json["showings"]
-    assert [each["state"] for each in found] == ["OPEN", "DECLINED"]
-    assert found[1]["sheet"]["matter"]["slug"] == "realestate.register"
-    assert found[1]["result"]["given"] == []
-    again = Browser(stage)  # another browser of the same person
-    again.sign_in()
-    assert len(again.get("history").json["showings"]) == 2
+def test_the_history_is_asked_for_with_a_login_of_its_own_and_read_when_the_provinces_have_answered(
+    browser: Browser, stage: Stage, clock: MovableClock
+) -> None:
+    assert code_of(browser.get("history")) == "REQUEST_UNKNOWN"
+    assert browser.post("history", {"earlier": None}).status_code == 202
+    assert browser.get("history").json == {"history": None}
+    ((_, _, body),) = stage.errands_of("history")
+    assert (body["app"], body["earlier"]) == ("suishenban", None)
+    found = {"entries": [past_entry(2, "DECLINED", "DECLINED"), past_entry()], "silent": ["34"], "earlier": None}
+    assert stage.answer("history", found) == 1
+    read = browser.get("history").json["history"]
+    assert [each["outcome"] for each in read["entries"]] == ["DECLINED", "PASSED"]
+    assert read["silent"] == ["34"]
+    assert read["entries"][0]["sentence"] == told(Reason.DECLINED)["sentence"]
+    assert read["entries"][1]["sentence"] is None
+    clock.advance(601)
+    assert code_of(browser.get("history")) == "REQUEST_UNKNOWN"
+
+
+@pytest.mark.parametrize("body", [{}, {"earlier": 1}, {"earlier": "x"}, {"earlier": None, "more": 1}])
+def test_a_look_back_has_one_member(browser: Browser, body: dict[str, Any]) -> None:
+    assert code_of(browser.post("history", body)) == "BODY_INVALID"
+
+
+def test_an_objection_carries_its_words_closed_and_comes_back_with_a_number(browser: Browser, stage: Stage) -> None:
+    entry = past_entry()["entry"]
+    said = {"entry": entry, "kind": "DATA_WRONG", "text": "日期不对\n谢谢"}
+    assert code_of(browser.get("objection")) == "REQUEST_UNKNOWN"
+    assert browser.post("objection", said).status_code == 202
+    assert browser.get("objection").json == {"number": None}
+    ((_, ref, body),) = stage.errands_of("objection")
+    assert "日期不对" not in json.dumps(body, ensure_ascii=False)
+    info = belongs_to("objection", "31", ref)
+    assert json.loads(stage.envelope_key.open(body["text"], info=info)) == {"text": said["text"]}
+    assert stage.answer("objection", {"number": "31-000007"}) == 1
+    assert browser.get("objection").json == {"number": "31-000007"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"entry": "31"}, {"kind": "OTHER"}, {"text": "字" * 501}, {"text": "\x00"}, {"text": 1}, {"more": 1}],
+)
+def test_what_is_no_objection_is_refused(browser: Browser, changes: dict[str, Any]) -> None:
+    said = {"entry": past_entry()["entry"], "kind": "DATA_WRONG", "text": "", **changes}
+    assert code_of(browser.post("objection", said)) == "BODY_INVALID"
 
 
 def test_two_people_never_see_each_others_showing(stage: Stage) -> None:
@@ -600,7 +628,7 @@ def test_no_name_and_no_number_leaves_the_server_or_gets_into_a_log(browser: Bro
     showing_id = browser.show()
     sheet = stage.ask(showing_id, found=holdings(certificate()))
     browser.post("approval", {"approval": browser.approval(sheet, Decision.AGREE)})
-    said = [browser.get(path).text for path in ("me", "state", "sheet", "certificates", "history", "code")]
+    said = [browser.get(path).text for path in ("me", "state", "sheet", "certificates", "code")]
     said += [browser.client.get(f"/phone/{page}").text for page in ("", "certificates", "show", "history")]
     said.append(stage.lines.getvalue())
     for person in people():
@@ -655,7 +683,7 @@ def test_every_text_is_used_and_every_used_text_is_there() -> None:
     sources = [*(PAGES / "static").glob("*.js"), *(PAGES / "templates" / "phone").glob("*.html")]
     written = "".join(each.read_text(encoding="utf-8") for each in sources)
     keys = set(texts(Lang.ZH_CN))
-    families = {"status.", "type.", "step.", "nav.", "result."}  # looked up by state, kind or tab
+    families = {"status.", "type.", "step.", "nav.", "result.", "outcome.", "kind."}  # looked up by state, kind or tab
     unused = {key for key in keys if f'"{key}"' not in written and not any(key.startswith(each) for each in families)}
     assert unused == set()
     asked = set(re.findall(r'\bt\("([a-z0-9.]+)"\s*[,)]', written)) | set(
@@ -700,6 +728,7 @@ def test_the_key_is_made_in_the_browser_and_cannot_be_taken_out() -> None:
     assert code.count("exportKey") == 1
 
 
+@pytest.mark.full
 def test_all_four_apps_have_a_phone(tmp_path: Path, clock: MovableClock) -> None:
     for code, province in provinces().items():
         folder = tmp_path / code

@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 
 from consent.errors import Reason
 from consent.telling import new_log
+from consent.twin import _DAMM, new_twin, spaced
 from scanner_kiosk.app import create_app
 from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.screen import PAGE_HEADER, words
@@ -233,7 +234,68 @@ def test_a_live_kiosk_has_neither_card_simulator_nor_foreign_cameras(rig: Rig) -
     assert page.get("choices").get_json()["cards"] == []
     assert code_of(page.post("choose", {"camera": "sim:http://127.0.0.1:80/x.png"})) == "FORBIDDEN"
     assert code_of(page.begin(id_number=None, card="zhou")) == "HOLDER_MATCH_MISSING"
+    page.begin()
+    page.post("invite")
+    page.kiosk.step()
+    assert page.get("code.svg?text").mimetype == "image/svg+xml"
     page.kiosk.stop()
+
+
+# --- typed, and the counter's own code ------------------------------------------------------------
+
+
+def test_typed_digits_are_taken_and_a_slip_is_told_in_both_languages(page: Page, rig: Rig) -> None:
+    page.begin()
+    slip = page.post("typed", {"text": "3123 4567 8901"})
+    assert (slip.status_code, code_of(slip)) == (422, "TWIN_MISTYPED")
+    assert set(json.loads(slip.text)["sentences"]) == {"zh", "en"}
+    twin = new_twin("31")
+    assert page.post("typed", {"text": spaced(twin)}).get_json()["state"] == "CHECKING"
+    assert code_of(page.post("typed", {"text": spaced(twin)})) == "STATE_FORBIDS"
+    page.kiosk.step()
+    assert page.kiosk.counter().state == "CONFIRMING"
+    assert json.loads(rig.desk.bodies[-1])["code"] == twin
+
+
+def test_the_counters_code_is_a_drawing_behind_the_fence_and_the_state_does_not_say_it(page: Page, rig: Rig) -> None:
+    assert code_of(page.get("code.svg")) == "STATE_FORBIDS"
+    page.begin()
+    assert page.post("invite").get_json()["state"] == "INVITING"
+    assert page.post("invite").status_code == 200  # pressed twice
+    assert page.get("state").get_json()["own_code"] is None
+    page.kiosk.step()
+    state = page.get("state").get_json()
+    assert state["own_code"] == {
+        "id": list(rig.desk.invited)[-1],
+        "renews_at": "2026-06-01T02:00:45Z",
+        "expires_at": "2026-06-01T02:01:00Z",
+    }
+    drawn = page.get("code.svg")
+    assert (drawn.mimetype, drawn.headers["Cache-Control"]) == ("image/svg+xml", "no-store")
+    assert "script" not in drawn.text
+    assert rig.desk.codes[-1] not in json.dumps(state)
+    assert page.get("code.svg?text").text == rig.desk.codes[-1]
+    for headers in ({}, {PAGE_HEADER: "wrong"}):
+        answer = page.client.get("/counter/code.svg", base_url=ORIGIN, headers=headers)
+        assert (answer.status_code, code_of(answer)) == (401, "SESSION_EXPIRED")
+    assert page.post("again").get_json()["state"] == "WAITING"
+    assert page.get("state").get_json()["own_code"] is None
+    assert code_of(page.get("code.svg")) == "STATE_FORBIDS"
+
+
+def test_a_visit_that_a_phone_began_by_our_code_is_not_asked_again_at_a_silent_library(page: Page, rig: Rig) -> None:
+    page.begin()
+    page.post("invite")
+    page.kiosk.step()
+    rig.desk.come(list(rig.desk.invited)[-1])
+    page.kiosk.step()
+    assert page.get("state").get_json()["visit"]["digits"] == "47"
+    rig.desk.move("UNDETERMINED", Reason.LIBRARY_UNREACHABLE, province="33")
+    page.kiosk.step()
+    found = page.get("state").get_json()
+    assert (found["state"], found["can_retry"]) == ("UNDETERMINED", False)
+    assert code_of(page.post("retry")) == "STATE_FORBIDS"
+    assert page.post("again").get_json()["state"] == "WAITING"
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -294,7 +356,10 @@ JSON = st.recursive(
         st.lists(it, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["province", "window", "matter", "type", "camera", "case_number", "id_number", "preconditions", "x"]
+                [
+                    *("province", "window", "matter", "type", "camera"),
+                    *("case_number", "id_number", "preconditions", "text", "x"),
+                ]
             ),
             it,
             max_size=4,
@@ -306,7 +371,7 @@ JSON = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
-    path=st.sampled_from(["choose", "start"]),
+    path=st.sampled_from(["choose", "start", "typed", "invite"]),
     body=st.binary(max_size=80) | JSON.map(lambda it: json.dumps(it).encode()),
 )
 def test_whatever_the_page_sends_is_done_or_refused(page: Page, path: str, body: bytes) -> None:
@@ -347,12 +412,17 @@ def test_both_dictionaries_have_the_same_words_and_placeholders() -> None:
 
 
 def test_every_word_is_used_and_every_used_word_exists() -> None:
-    script = (STATIC / "counter.js").read_text(encoding="utf-8")
+    script = "".join(each.read_text(encoding="utf-8") for each in STATIC.glob("*.js"))
     used = set(re.findall(r'words\["([^"]+)"\]', PAGE.read_text(encoding="utf-8")))
     used |= {word for word in words("en") if f'"{word}"' in script}
     made = ("guidance.", "state.", "type.", "value.", "status.", "network.")
     used |= {word for word in words("en") if word.startswith(made)}
     assert used == set(words("en"))
+
+
+def test_the_page_judges_digits_by_the_same_table_as_the_desk() -> None:
+    script = (STATIC / "typed.js").read_text(encoding="utf-8")
+    assert tuple(re.findall(r'"(\d{10})"', script)) == _DAMM
 
 
 def test_pages_have_nothing_inline_and_nothing_from_elsewhere(page: Page) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from flask import Flask
 
 from consent.b64 import new_id
 from consent.clock import ShiftedClock, to_epoch
+from consent.keylist import read_key_list
 from consent.keys import load_key
 from consent.provinces import provinces
 from consent.seal import compact
@@ -42,6 +43,8 @@ from verifier.exchange.inside import InProcess
 from verifier.province import Province, open_province
 from verifier.settings import read_settings as read_verifier_settings
 from wallet_api.app import create_app as create_wallet_app
+from wallet_api.profiles.port import Remembering
+from wallet_api.profiles.simulators import Simulator, open_simulator
 from wallet_api.settings import read_settings as read_wallet_settings
 
 __all__ = ["Country", "Founded", "found", "open_country", "open_founded"]
@@ -61,6 +64,7 @@ class Country:
     wallets: dict[str, Flask]
     verifiers: dict[str, Flask]
     exchange: Flask
+    simulators: Mapping[str, Simulator]  # of the four apps' own servers, by province
     _stop: threading.Event = field(default_factory=threading.Event)
     _rests: dict[str, threading.Event] = field(default_factory=dict)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -206,6 +210,7 @@ def put_together(founded: Founded, *, clock: ShiftedClock, redis: Valkey | None,
     wallets: dict[str, Flask] = {}
     verifiers: dict[str, Flask] = {}
     later: dict[str, _Later] = {code: _Later() for code in provinces()}
+    simulators = _simulators(founded, clock)
     for code in provinces():
         environment = {
             **founded.environment(code, redis_url=redis_url),
@@ -214,7 +219,14 @@ def put_together(founded: Founded, *, clock: ShiftedClock, redis: Valkey | None,
             "HUZHENG_WALLET_VENDOR_PER_MINUTE": "1000000",
         }
         settings = read_verifier_settings(environment)
-        opened[code] = open_province(settings, clock=clock, transport=later[code], signals=signals[code], log=log)
+        opened[code] = open_province(
+            settings,
+            clock=clock,
+            transport=later[code],
+            signals=signals[code],
+            resolver=Remembering(simulators[code].profile()),
+            log=log,
+        )
         verifiers[code] = create_province_app(settings, opened[code], clock=clock, log=log)
         wallets[code] = create_wallet_app(
             read_wallet_settings(environment), clock=clock, signals=signals[code], log=log
@@ -236,7 +248,18 @@ def put_together(founded: Founded, *, clock: ShiftedClock, redis: Valkey | None,
         wallets=wallets,
         verifiers=verifiers,
         exchange=exchange,
+        simulators=simulators,
     )
+
+
+def _simulators(founded: Founded, clock: ShiftedClock) -> dict[str, Simulator]:
+    listed = read_key_list(founded.folder / "keylist.json", pinned=founded.keylist_sha256)
+    return {
+        code: open_simulator(
+            code, login_key=founded.keys.signing(code, "login"), inner=listed.recipient(code), clock=clock
+        )
+        for code in provinces()
+    }
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from consent.certificate_numbers import CertificateIdentifier
 from consent.clock import rfc3339
+from consent.errors import Reason
 from consent.keys import jwk_of, load_secret, new_key, write_private
 from consent.provinces import provinces
 from consent.stores import handover
@@ -142,13 +143,13 @@ def _certificates(founded: Founded, code: str, *, now: datetime) -> None:
         for story in persona.stories:
             number += 1
             if story.library == code:
-                issue(library, _certificate(persona, story, number), now=now)
+                issue(library, certificate_of(persona, story, number), now=now)
         if persona.undigitised == code:
             note_paper_file(library, persona.id_number, now=now)
     library.engine.dispose()
 
 
-def _certificate(persona: Persona, story: Story, number: int) -> Certificate:
+def certificate_of(persona: Persona, story: Story, number: int) -> Certificate:
     own = Party(name=persona.name, id_number=persona.id_number)
     partner = Party(name=story.partner_name, id_number=story.partner_id)
     division = {"31": "310101", "32": "320102", "33": "330106", "34": "340102"}[story.library]
@@ -185,7 +186,7 @@ def _vendors(founded: Founded, *, now: datetime) -> None:
         path = founded.folder / "keys" / f"{code}-vendor.pem"
         write_private(path, key.pem())
         engine = open_engine(read_wallet_settings(founded.environment(code)).store)
-        Vendors(engine).add(
+        Vendors(engine, profile="sandbox", by="founding").add(
             client_id,
             name=f"{province.app_name_zh} 沙盒",
             app=province.app_id,
@@ -198,6 +199,16 @@ def _vendors(founded: Founded, *, now: datetime) -> None:
     (founded.folder / "vendors.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
+def _reason(persona: Persona) -> Reason | None:
+    """Why a counter that asks for this person's certificate gets none, although the person agrees; None: it passes."""
+    if persona.undigitised is not None:
+        return Reason.NOT_DIGITISED
+    if not persona.stories:
+        return Reason.NOT_FOUND
+    valid = any(story.status == "VALID" for story in persona.stories)
+    return None if valid else Reason.CERTIFICATE_NOT_VALID
+
+
 def _lists(founded: Founded) -> None:
     people = [
         {
@@ -208,6 +219,10 @@ def _lists(founded: Founded) -> None:
             "id_number": each.id_number,
             "note_zh": each.note_zh,
             "note_en": each.note_en,
+            "certificates": [
+                {"province": story.library, "type": story.type, "status": story.status} for story in each.stories
+            ],
+            "reason": _reason(each),
         }
         for each in personas()
     ]

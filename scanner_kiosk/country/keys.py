@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from consent.b64 import to_b64
+from consent.card import device_of
 from consent.envelope import new_envelope_key
 from consent.keylist import write_key_list
 from consent.keys import SANDBOX_MARK, PublicKey, SigningKey, load_key, new_key, write_private
@@ -24,12 +25,13 @@ TERM: Final = timedelta(days=366)
 # role: algorithm and the kinds that this key may seal
 ROLES: Final = {
     "code": ("EdDSA", ("YRD1",)),
-    "request": ("EdDSA", ("request+jwt", "scope+jwt")),
+    "request": ("EdDSA", ("request+jwt", "scope+jwt", "counter+jwt")),
     "consent": ("EdDSA", ("consent+jwt", "holding+jwt")),
     "answer": ("EdDSA", ("answer+jwt", "receipt+jwt")),
     "library": ("EdDSA", ("copy+jwt",)),
     "login": ("ES256", ("holder+jwt",)),
 }
+DEVICES: Final = {"reader": "card+jwt", "pad": "pad+jwt"}
 SECRETS: Final = ("showing", "index", "data")  # 32 bytes each, as base64url
 
 
@@ -50,6 +52,10 @@ class KeyFiles:
     def window(self, province: str, window: str) -> Path:
         """The file of a window's key."""
         return self.folder / f"{province}-window-{window}.pem"
+
+    def device(self, province: str, window: str, device: str) -> Path:
+        """The file of the key of a window's reader or pad; a real device keeps its key inside."""
+        return self.folder / f"{province}-{device}-{window}.pem"
 
     def signing(self, province: str, role: str) -> SigningKey:
         """Load one of the signing keys; the login key's issuer is the app."""
@@ -74,6 +80,10 @@ def make_keys(folder: Path, *, windows: dict[str, list[str]], now: datetime) -> 
             key = new_key("ES256", issuer=issuer_of(code, window))
             write_private(files.window(code, window), key.pem())
             published.append(key.published("window+jwt", **term))
+            for device, kind in DEVICES.items():
+                key = new_key("ES256", issuer=device_of(code, window, device))
+                write_private(files.device(code, window, device), key.pem())
+                published.append(key.published(kind, **term))
         envelope = new_envelope_key()
         recipients[code] = envelope.recipient
         write_private(files.path(code, "envelope"), SANDBOX_MARK + envelope.secret())

@@ -1,6 +1,7 @@
 """Which processes a sandbox country is made of, each with its command, its environment and the address that proves it up.
 
     4 × wallet_api serve      PP-wallet      the apps' door, and the simulated phone
+    4 × wallet_api deliver    PP-deliver     webhooks; no door
     4 × verifier province     PP-verifier    counters and mailbox
     4 × verifier work         PP-work        no door
     1 × verifier exchange     exchange
@@ -170,6 +171,7 @@ def draw_plan(
             *(draft.door(code) for code in codes),
             *(draft.work(code) for code in codes),
             *(draft.wallet(code) for code in codes),
+            *(draft.deliver(code) for code in codes),
             draft.counter(),
         ),
         certificates=certificates,
@@ -207,6 +209,11 @@ class _Draft:
             "HUZHENG_WALLET_PHONES": _pairs(phones),
         }
         return self._service(name, "wallet_api", ("serve",), code, own)
+
+    def deliver(self, code: str) -> Service:
+        # serve reads in the log that it has begun.
+        own = {"HUZHENG_WALLET_LOG_LEVEL": "info"}
+        return self._service(f"{code}-deliver", "wallet_api", ("deliver",), code, own)
 
     def door(self, code: str) -> Service:
         return self._service(f"{code}-verifier", "verifier", ("province",), code, self._province(code))
@@ -307,7 +314,7 @@ class _Draft:
         ready: str = "/health/ready",
     ) -> Service:
         tuned = {key: value for key, value in self.tuned.items() if key.startswith(ROOMS[room])}
-        url = "" if arguments == ("work",) else self.urls[name]
+        url = self.urls.get(name, "")  # none for those without a door
         return Service(
             name=name, room=room, arguments=arguments, environment=tuned | dict(settings), url=url, ready=ready
         )

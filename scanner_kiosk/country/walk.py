@@ -19,7 +19,7 @@ from sqlalchemy import select
 from consent.approval import Decision
 from consent.b64 import digest_of, new_id
 from consent.clock import shanghai_date
-from consent.code import PREFIX
+from consent.code import is_ours
 from consent.errors import Reason, Refusal
 from consent.people import CitizenId
 from consent.seal import signed_digest
@@ -71,7 +71,7 @@ def scan(picture: Callable[[], bytes], *, seed: int) -> Scan:
             frame = source.read(1)
             if frame is None:
                 continue
-            if texts := reader.read(frame.image, accept=lambda text: text.startswith(PREFIX)):
+            if texts := reader.read(frame.image, accept=is_ours):
                 return Scan(text=texts[0], frames=number, image=frame.image)
     finally:
         source.close()

@@ -4,596 +4,622 @@
    2. calls    every call carries the token of this start; an old token means a restarted kiosk: load the page again
    3. polls    the state (with ETag) and the preview, each the next one only after the last one has ended
    4. shows    one function for each part of the page; texts are set only where they change, so that readers are not disturbed
-   5. keys     F1 help, F2 cover, K keep, Esc clear
+   5. keys     F1 help, F2 cover, F4 own code, K keep, Esc clear
    6. camera   frames of the browser's camera, where that source is chosen
+
+   What is typed in place of a scan stands in typed.js, the counter's own code in own_code.js.
 */
-"use strict";
+import { ownCodeView } from "/counter/static/own_code.js";
+import { typedField } from "/counter/static/typed.js";
 
-(() => {
-  const $ = (id) => document.getElementById(id);
-  const lang = document.documentElement.lang;
-  const zh = lang.startsWith("zh");
-  const token = document.querySelector('meta[name="counter-token"]').content;
-  const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+const $ = (id) => document.getElementById(id);
+const lang = document.documentElement.lang;
+const zh = lang.startsWith("zh");
+const token = document.querySelector('meta[name="counter-token"]').content;
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-  let words = {};
-  let choices = null;
-  let state = null;
-  let etag = "";
-  let ahead = 0; // ms that the kiosk's clock is ahead of ours
-  let idNumber = ""; // as typed; the field shows it masked
-  let lastState = "";
+let words = {};
+let choices = null;
+let state = null;
+let etag = "";
+let ahead = 0; // ms that the kiosk's clock is ahead of ours
+let idNumber = ""; // as typed; the field shows it masked
+let lastState = "";
 
-  /* --- words ------------------------------------------------------------------------------ */
+/* --- words ------------------------------------------------------------------------------ */
 
-  function say(key, facts) {
-    let text = words[key];
-    if (text === undefined) return key;
-    for (const [name, value] of Object.entries(facts || {})) text = text.replace(`{${name}}`, value);
-    return text;
-  }
-  const own = (found, name) => found[`${name}_${zh ? "zh" : "en"}`] || found[`${name}_zh`] || "";
+function say(key, facts) {
+  let text = words[key];
+  if (text === undefined) return key;
+  for (const [name, value] of Object.entries(facts || {})) text = text.replace(`{${name}}`, value);
+  return text;
+}
+const own = (found, name) => found[`${name}_${zh ? "zh" : "en"}`] || found[`${name}_zh`] || "";
 
-  function put(id, text) {
-    const node = $(id);
-    if (node.textContent !== text) node.textContent = text;
-  }
-  function show(id, yes) {
-    $(id).hidden = !yes;
-  }
-  function moment(text, withDate) {
-    const at = new Date(text);
-    const options = { timeZone: "Asia/Shanghai", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false };
-    if (withDate) Object.assign(options, { year: "numeric", month: "2-digit", day: "2-digit" });
-    return new Intl.DateTimeFormat(zh ? "zh-CN" : "en-GB", options).format(at);
-  }
-  function day(text) {
-    const parts = /^(\d{4})-(\d{2})-(\d{2})$/.exec(text);
-    return parts && zh ? `${parts[1]}年${Number(parts[2])}月${Number(parts[3])}日` : text;
-  }
-  const provinceName = (code) => {
-    const found = choices && choices.provinces.find((each) => each.code === code);
-    return found ? own(found, "name") : code || "";
-  };
+function put(id, text) {
+  const node = $(id);
+  if (node.textContent !== text) node.textContent = text;
+}
+function show(id, yes) {
+  $(id).hidden = !yes;
+}
+function moment(text, withDate) {
+  const at = new Date(text);
+  const options = { timeZone: "Asia/Shanghai", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false };
+  if (withDate) Object.assign(options, { year: "numeric", month: "2-digit", day: "2-digit" });
+  return new Intl.DateTimeFormat(zh ? "zh-CN" : "en-GB", options).format(at);
+}
+function day(text) {
+  const parts = /^(\d{4})-(\d{2})-(\d{2})$/.exec(text);
+  return parts && zh ? `${parts[1]}年${Number(parts[2])}月${Number(parts[3])}日` : text;
+}
+const provinceName = (code) => {
+  const found = choices && choices.provinces.find((each) => each.code === code);
+  return found ? own(found, "name") : code || "";
+};
 
-  /* --- calls ------------------------------------------------------------------------------ */
+/* --- calls ------------------------------------------------------------------------------ */
 
-  async function call(method, path, body, headers) {
-    const answer = await fetch(`/counter/${path}`, {
-      method,
-      cache: "no-store",
-      headers: { "Counter-Token": token, ...(headers || {}) },
-      body: body === undefined ? undefined : body,
-    });
-    const theirs = Date.parse(answer.headers.get("Server-Time") || "");
-    if (!Number.isNaN(theirs)) ahead = theirs - Date.now();
-    if (answer.status === 401) {
-      location.reload();
-      await pause(60000);
-    }
-    return answer;
+async function call(method, path, body, headers) {
+  const answer = await fetch(`/counter/${path}`, {
+    method,
+    cache: "no-store",
+    headers: { "Counter-Token": token, ...(headers || {}) },
+    body: body === undefined ? undefined : body,
+  });
+  const theirs = Date.parse(answer.headers.get("Server-Time") || "");
+  if (!Number.isNaN(theirs)) ahead = theirs - Date.now();
+  if (answer.status === 401) {
+    location.reload();
+    await pause(60000);
   }
-  async function send(path, found) {
-    const answer = await call("POST", path, JSON.stringify(found || {}), { "Content-Type": "application/json" });
-    if (answer.ok) return answer.json();
-    const problem = await answer.json().catch(() => ({}));
-    const lang2 = zh ? "zh" : "en";
-    const sentence = problem.sentences ? problem.sentences[lang2] : say("problem");
-    const next = problem.next && problem.next[lang2] ? ` · ${problem.next[lang2]}` : "";
-    throw new Error(sentence + next);
+  return answer;
+}
+async function send(path, found) {
+  const answer = await call("POST", path, JSON.stringify(found || {}), { "Content-Type": "application/json" });
+  if (answer.ok) return answer.json();
+  const problem = await answer.json().catch(() => ({}));
+  const lang2 = zh ? "zh" : "en";
+  const sentence = problem.sentences ? problem.sentences[lang2] : say("problem");
+  const next = problem.next && problem.next[lang2] ? ` · ${problem.next[lang2]}` : "";
+  throw new Error(sentence + next);
+}
+async function key(name) {
+  try {
+    take(await send(name));
+    fault("");
+  } catch (error) {
+    fault(error.message);
   }
-  async function key(name) {
+}
+function fault(text) {
+  const idle = !state || state.state === "IDLE";
+  for (const [id, mine] of [["fault", idle], ["fault-visit", !idle]]) {
+    put(id, mine ? text : "");
+    show(id, mine && text !== "");
+  }
+}
+
+/* --- polls ------------------------------------------------------------------------------ */
+
+async function pollState() {
+  for (;;) {
     try {
-      take(await send(name));
-      fault("");
-    } catch (error) {
-      fault(error.message);
-    }
-  }
-  function fault(text) {
-    const idle = !state || state.state === "IDLE";
-    for (const [id, mine] of [["fault", idle], ["fault-visit", !idle]]) {
-      put(id, mine ? text : "");
-      show(id, mine && text !== "");
-    }
-  }
-
-  /* --- polls ------------------------------------------------------------------------------ */
-
-  async function pollState() {
-    for (;;) {
-      try {
-        const answer = await call("GET", "state", undefined, etag ? { "If-None-Match": etag } : {});
-        if (answer.status === 200) {
-          const fresh = await answer.json();
-          etag = answer.headers.get("ETag") || "";
-          take(fresh);
-        }
-        document.body.dataset.lost = "false";
-      } catch {
-        document.body.dataset.lost = "true";
-        put("foot-heard", say("footer.kiosk_gone"));
+      const answer = await call("GET", "state", undefined, etag ? { "If-None-Match": etag } : {});
+      if (answer.status === 200) {
+        const fresh = await answer.json();
+        etag = answer.headers.get("ETag") || "";
+        take(fresh);
       }
-      await pause(document.hidden ? 2000 : 350);
+      document.body.dataset.lost = "false";
+    } catch {
+      document.body.dataset.lost = "true";
+      put("foot-heard", say("footer.kiosk_gone"));
     }
+    await pause(document.hidden ? 2000 : 350);
   }
-  async function pollPreview() {
-    let shown = "";
-    for (;;) {
-      try {
-        const answer = document.hidden ? null : await call("GET", "preview.jpg");
-        const has = answer !== null && answer.status === 200;
-        if (has) {
-          const fresh = URL.createObjectURL(await answer.blob());
-          $("preview").src = fresh;
-          if (shown) URL.revokeObjectURL(shown);
-          shown = fresh;
-        }
-        if (answer !== null) {
-          show("preview", has);
-          show("no-picture", !has);
-        }
-      } catch {
-        /* the other poll tells of it */
+}
+async function pollPreview() {
+  let shown = "";
+  for (;;) {
+    try {
+      const answer = document.hidden ? null : await call("GET", "preview.jpg");
+      const has = answer !== null && answer.status === 200;
+      if (has) {
+        const fresh = URL.createObjectURL(await answer.blob());
+        $("preview").src = fresh;
+        if (shown) URL.revokeObjectURL(shown);
+        shown = fresh;
       }
-      await pause(state && state.state === "WAITING" ? 150 : 500);
+      if (answer !== null) {
+        show("preview", has);
+        show("no-picture", !has);
+      }
+    } catch {
+      /* the other poll tells of it */
     }
+    await pause(state && state.state === "WAITING" ? 150 : 500);
   }
+}
 
-  /* --- shows ------------------------------------------------------------------------------ */
+/* --- shows ------------------------------------------------------------------------------ */
 
-  const TONES = {
-    IDLE: "calm", WAITING: "calm", CHECKING: "busy", CONFIRMING: "busy", FETCHING: "busy",
-    PASSED: "pass", REFUSED: "refuse", UNDETERMINED: "check",
-  };
-  const STEPS = { IDLE: 1, WAITING: 2, CHECKING: 2, CONFIRMING: 3, FETCHING: 4, PASSED: 4, REFUSED: 4, UNDETERMINED: 4 };
+const TONES = {
+  IDLE: "calm", WAITING: "calm", INVITING: "calm", CHECKING: "busy", CONFIRMING: "busy", FETCHING: "busy",
+  PASSED: "pass", REFUSED: "refuse", UNDETERMINED: "check",
+};
+const STEPS = { IDLE: 1, WAITING: 2, INVITING: 2, CHECKING: 2, CONFIRMING: 3, FETCHING: 4, PASSED: 4, REFUSED: 4, UNDETERMINED: 4 };
 
-  function take(fresh) {
-    state = fresh;
-    const changed = state.state !== lastState;
-    showBanner();
-    showVisit();
-    showPlace();
-    if (changed) {
-      lastState = state.state;
-      sound(state.state);
-      fault("");
-      if (state.state === "IDLE") resetForm();
-    }
-    const covered = $("cover").open;
-    if (state.covered && !covered) $("cover").showModal();
-    if (!state.covered && covered) $("cover").close();
-    tick();
+function take(fresh) {
+  state = fresh;
+  const changed = state.state !== lastState;
+  showBanner();
+  showVisit();
+  ownCode.show(state);
+  showPlace();
+  if (changed) {
+    lastState = state.state;
+    sound(state.state);
+    fault("");
+    if (state.state === "IDLE") resetForm();
+    if (state.state !== "WAITING") typed.empty();
   }
+  const covered = $("cover").open;
+  if (state.covered && !covered) $("cover").showModal();
+  if (!state.covered && covered) $("cover").close();
+  tick();
+}
 
-  function showBanner() {
-    const at = state.state;
-    const banner = $("banner");
-    banner.dataset.tone = TONES[at];
-    const kind = state.chosen ? state.chosen.type : "marriage";
-    const said = state.said || {};
-    const sentence = own(said, "sentence") || say(at === "PASSED" ? `state.PASSED.sentence.${kind}` : `state.${at}.sentence`);
-    const next = own(said, "next") || words[`state.${at}.next`] || "";
-    put("word", say(`state.${at}`));
-    $("word").parentNode.dataset.long = String(say(`state.${at}`).length > 12);
-    put("sentence", sentence);
-    put("next-step", next);
-    show("next-line", next !== "");
-    const clause = { IDLE: retrieved(), PASSED: state.chosen ? state.chosen.clause : "" }[at];
-    put("clause", clause || said.clause || "");
-    banner.dataset.dense = "false";
-    banner.dataset.dense = String(banner.scrollHeight > banner.clientHeight);
-    document.title = `${say(`state.${at}`)} · ${say("title")}`;
-    for (const item of document.querySelectorAll(".steps li")) {
-      const n = Number(item.dataset.step);
-      item.className = n === STEPS[at] ? "now" : n < STEPS[at] ? "past" : "";
-      if (n === STEPS[at]) item.setAttribute("aria-current", "step");
-      else item.removeAttribute("aria-current");
-    }
-    put("guidance-text", say(state.guidance === "paused" && at !== "IDLE" ? "guidance.done" : `guidance.${state.guidance}`));
-    $("guidance").dataset.guidance = state.guidance;
-    $("picture").dataset.open = String(at === "WAITING");
+function showBanner() {
+  const at = state.state;
+  const banner = $("banner");
+  banner.dataset.tone = TONES[at];
+  const kind = state.chosen ? state.chosen.type : "marriage";
+  const said = state.said || {};
+  const sentence = own(said, "sentence") || say(at === "PASSED" ? `state.PASSED.sentence.${kind}` : `state.${at}.sentence`);
+  const next = own(said, "next") || words[`state.${at}.next`] || "";
+  put("word", say(`state.${at}`));
+  $("word").parentNode.dataset.long = String(say(`state.${at}`).length > 12);
+  put("sentence", sentence);
+  put("next-step", next);
+  show("next-line", next !== "");
+  const clause = { IDLE: retrieved(), PASSED: state.chosen ? state.chosen.clause : "" }[at];
+  put("clause", clause || said.clause || "");
+  banner.dataset.dense = "false";
+  banner.dataset.dense = String(banner.scrollHeight > banner.clientHeight);
+  document.title = `${say(`state.${at}`)} · ${say("title")}`;
+  for (const item of document.querySelectorAll(".steps li")) {
+    const n = Number(item.dataset.step);
+    item.className = n === STEPS[at] ? "now" : n < STEPS[at] ? "past" : "";
+    if (n === STEPS[at]) item.setAttribute("aria-current", "step");
+    else item.removeAttribute("aria-current");
   }
+  // The camera's last word may be of before: in WAITING it is not paused any more.
+  const paused = { IDLE: "paused", WAITING: "hold_in" }[at] || "done";
+  const guidance = at === "INVITING" ? "scan_us" : state.guidance === "paused" ? paused : state.guidance;
+  put("guidance-text", say(`guidance.${guidance}`));
+  $("guidance").dataset.guidance = guidance === "done" ? "paused" : guidance;
+  $("picture").dataset.open = String(at === "WAITING");
+}
 
-  function showVisit() {
-    const at = state.state;
-    const idle = at === "IDLE";
-    const visit = state.visit;
-    show("case-form", idle);
-    show("visit", !idle);
-    if (idle) {
-      for (const id of ["case", "copy-fields", "marks"]) $(id).replaceChildren();
-      for (const id of ["digits", "watermark", "copy-status", "copy-as-of", "copy-foot"]) put(id, "");
-      return;
-    }
-    rows("case", caseRows());
-    const digits = visit && visit.digits;
-    show("digits-box", Boolean(digits));
-    put("digits", digits || "");
-    const waiting = { CHECKING: "checking.wait", FETCHING: "fetching.wait" }[at];
-    show("wait", Boolean(waiting));
-    put("wait", waiting ? say(waiting, { province: provinceName(visit && visit.library) }) : "");
-    showCopy(visit && visit.copy, visit);
-    const ended = at === "PASSED" || at === "REFUSED" || at === "UNDETERMINED";
-    show("keep", ended);
-    show("retry", state.can_retry);
-    show("again", at === "REFUSED" || at === "UNDETERMINED");
-    put("clear-text", say(ended ? "done" : "cancel"));
-    $("keys").classList.toggle("roomy", at !== "PASSED");
-    // One filled button: what is most likely to be done next.
-    const next = at === "PASSED" ? "clear" : state.can_retry && state.said.retry ? "retry" : ended ? "again" : "";
-    for (const id of ["clear", "retry", "again"]) $(id).classList.toggle("main", id === next);
-    const reference = (at === "REFUSED" || at === "UNDETERMINED") && state.request_id;
-    show("reference", Boolean(reference));
-    put("reference", reference ? say("reference", { n: reference }) : "");
+function showVisit() {
+  const at = state.state;
+  const idle = at === "IDLE";
+  const visit = state.visit;
+  show("case-form", idle);
+  show("visit", !idle);
+  if (idle) {
+    for (const id of ["case", "copy-fields", "marks"]) $(id).replaceChildren();
+    for (const id of ["digits", "watermark", "copy-status", "copy-as-of", "copy-foot"]) put(id, "");
+    return;
   }
+  rows("case", caseRows());
+  const digits = visit && visit.digits;
+  show("digits-box", Boolean(digits));
+  put("digits", digits || "");
+  const waiting = { CHECKING: "checking.wait", FETCHING: "fetching.wait" }[at];
+  show("wait", Boolean(waiting));
+  put("wait", waiting ? say(waiting, { province: provinceName(visit && visit.library) }) : "");
+  show("ways", at === "WAITING");
+  showCopy(visit && visit.copy, visit);
+  const ended = at === "PASSED" || at === "REFUSED" || at === "UNDETERMINED";
+  show("keep", ended);
+  show("retry", state.can_retry);
+  show("again", at === "REFUSED" || at === "UNDETERMINED");
+  put("clear-text", say(ended ? "done" : "cancel"));
+  $("keys").classList.toggle("roomy", at !== "PASSED");
+  // One filled button: what is most likely to be done next.
+  const next = at === "PASSED" ? "clear" : state.can_retry && state.said.retry ? "retry" : ended ? "again" : "";
+  for (const id of ["clear", "retry", "again"]) $(id).classList.toggle("main", id === next);
+  const reference = (at === "REFUSED" || at === "UNDETERMINED") && state.request_id;
+  show("reference", Boolean(reference));
+  put("reference", reference ? say("reference", { n: reference }) : "");
+}
 
-  function caseRows() {
-    const found = state.case;
-    if (!found) return [];
-    const chosen = state.chosen;
-    const list = [];
-    // On a copy the purpose names the matter, and the room is needed for the fields.
-    if (chosen && state.state !== "PASSED") list.push([say("form.matter"), `${own(chosen, "name")} · ${say(`type.${chosen.type}`)}`]);
-    list.push([say("case"), found.case_number]);
-    list.push([say("case.person"), found.person || say("case.person.none")]);
-    return list;
-  }
+function caseRows() {
+  const found = state.case;
+  if (!found) return [];
+  const chosen = state.chosen;
+  const list = [];
+  // On a copy the purpose names the matter, and the room is needed for the fields.
+  if (chosen && state.state !== "PASSED") list.push([say("form.matter"), `${own(chosen, "name")} · ${say(`type.${chosen.type}`)}`]);
+  list.push([say("case"), found.case_number]);
+  list.push([say("case.person"), found.person || say("case.person.none")]);
+  return list;
+}
 
-  function rows(id, list) {
-    const told = JSON.stringify(list);
-    const node = $(id);
-    if (node.dataset.told === told && node.childElementCount) return;
-    node.dataset.told = id === "case" ? told : "";
-    node.replaceChildren(
-      ...list.map(([name, value]) => {
-        const pair = document.createElement("div");
-        const dt = document.createElement("dt");
-        const dd = document.createElement("dd");
-        dt.textContent = name;
-        dd.textContent = value;
-        pair.append(dt, dd);
-        return pair;
-      }),
-    );
-  }
-
-  function showCopy(copy, visit) {
-    show("copy", Boolean(copy));
-    const fields = $("copy-fields");
-    if (!copy) {
-      fields.replaceChildren();
-      $("marks").replaceChildren();
-      for (const id of ["watermark", "copy-status", "copy-as-of", "copy-foot"]) put(id, "");
-      return;
-    }
-    if (fields.childElementCount) return;
-    put("copy-status", say(`status.${copy.status}`));
-    put("copy-as-of", `${say("copy.as_of", { time: moment(copy.status_as_of, true) })} · ${say("copy.library")} ${provinceName(copy.library)}`);
-    for (const field of copy.fields) {
+function rows(id, list) {
+  const told = JSON.stringify(list);
+  const node = $(id);
+  if (node.dataset.told === told && node.childElementCount) return;
+  node.dataset.told = id === "case" ? told : "";
+  node.replaceChildren(
+    ...list.map(([name, value]) => {
+      const pair = document.createElement("div");
       const dt = document.createElement("dt");
       const dd = document.createElement("dd");
-      dt.textContent = own(field, "label");
-      dd.textContent = field.disclosure === "MATCH" ? say(`value.${field.value}`) : day(field.value);
-      fields.append(dt, dd);
-    }
-    put("copy-foot", `${say("copy.cause")} ${copy.cause} · ${say("copy.expires")} ${moment(copy.expires, true)}`);
-    const place = state.place;
-    const mark = say("copy.watermark", {
-      officer: officer(visit),
-      window: `${own(place, "unit")} ${place.window_name} (${place.window})`,
-      time: moment(new Date(Date.now() + ahead).toISOString(), true),
-    });
-    put("watermark", mark);
-    $("marks").replaceChildren(
-      ...Array.from({ length: 40 }, () => {
-        const span = document.createElement("span");
-        // Drawn by the style sheet: it is a mark on paper, not a text to be read.
-        span.dataset.mark = `${officer(visit)} · ${place.window}`;
-        return span;
+      dt.textContent = name;
+      dd.textContent = value;
+      pair.append(dt, dd);
+      return pair;
+    }),
+  );
+}
+
+function showCopy(copy, visit) {
+  show("copy", Boolean(copy));
+  const fields = $("copy-fields");
+  if (!copy) {
+    fields.replaceChildren();
+    $("marks").replaceChildren();
+    for (const id of ["watermark", "copy-status", "copy-as-of", "copy-foot"]) put(id, "");
+    return;
+  }
+  if (fields.childElementCount) return;
+  put("copy-status", say(`status.${copy.status}`));
+  put("copy-as-of", `${say("copy.as_of", { time: moment(copy.status_as_of, true) })} · ${say("copy.library")} ${provinceName(copy.library)}`);
+  for (const field of copy.fields) {
+    const dt = document.createElement("dt");
+    const dd = document.createElement("dd");
+    dt.textContent = own(field, "label");
+    dd.textContent = field.disclosure === "MATCH" ? say(`value.${field.value}`) : day(field.value);
+    fields.append(dt, dd);
+  }
+  put("copy-foot", `${say("copy.cause")} ${copy.cause} · ${say("copy.expires")} ${moment(copy.expires, true)}`);
+  const place = state.place;
+  const mark = say("copy.watermark", {
+    officer: officer(visit),
+    window: `${own(place, "unit")} ${place.window_name} (${place.window})`,
+    time: moment(new Date(Date.now() + ahead).toISOString(), true),
+  });
+  put("watermark", mark);
+  $("marks").replaceChildren(
+    ...Array.from({ length: 40 }, () => {
+      const span = document.createElement("span");
+      // Drawn by the style sheet: it is a mark on paper, not a text to be read.
+      span.dataset.mark = `${officer(visit)} · ${place.window}`;
+      return span;
+    }),
+  );
+}
+
+function officer(visit) {
+  const name = visit ? visit.officer : "not-verified";
+  return name === "not-verified" ? say("officer.not-verified") : name;
+}
+
+function showPlace() {
+  const place = state.place;
+  const named = [own(place, "province"), own(place, "unit"), place.window_name].filter(Boolean);
+  put("foot-place", named.join(" · "));
+  put("place-name", named.slice(1).join(" · "));
+  if (state.state !== "IDLE") $("place").open = false;
+  for (const id of ["province", "window"]) $(id).disabled = state.state !== "IDLE";
+  put("foot-officer", officer(state.visit));
+  const network = state.network.silent ? "silent" : state.network.heard_at ? "ok" : "unknown";
+  $("foot-network").dataset.network = network;
+  put("foot-network-word", say(`network.${network}`));
+  put("foot-keylist", say("footer.keylist", { n: state.keylist }));
+  const kind = state.camera.name.split(":")[0];
+  put("camera-name", { sim: say("camera.sim"), posted: say("camera.posted"), webcam: say("camera.webcam") }[kind] || say("camera.own"));
+}
+
+function tick() {
+  if (!state) return;
+  const now = Date.now() + ahead;
+  const left = (at) => Math.max(0, Math.ceil((Date.parse(at) - now) / 1000));
+  const clears = Boolean(state.clears_at);
+  show("clears", clears);
+  if (clears) {
+    const n = left(state.clears_at);
+    const bar = $("clears-bar");
+    bar.max = Math.max(60, n);
+    bar.value = n;
+    put("clears-text", say("clears", { n }));
+  }
+  if (state.visit && state.visit.answer_by) put("left-time", say("digits.left", { n: left(state.visit.answer_by) }));
+  ownCode.tick(left);
+  if (document.body.dataset.lost === "true") return;
+  if (!state.network.heard_at) put("foot-heard", "");
+  else {
+    const age = Math.max(0, Math.round((now - Date.parse(state.network.heard_at)) / 1000));
+    put("foot-heard", age < 120 ? say("footer.heard", { n: age }) : say("footer.heard.minutes", { n: Math.round(age / 60) }));
+  }
+}
+
+/* --- the form --------------------------------------------------------------------------- */
+
+function fill(select, list, chosen) {
+  select.replaceChildren(
+    ...list.map(([value, text]) => {
+      const option = document.createElement("option");
+      option.value = value;
+      option.textContent = text;
+      option.selected = value === chosen;
+      return option;
+    }),
+  );
+}
+function fillPlaces(province, window) {
+  fill($("province"), choices.provinces.map((each) => [each.code, own(each, "name")]), province);
+  const here = choices.windows.filter((each) => each.province === province);
+  fill($("window"), here.map((each) => [each.window, `${own(each, "unit")} ${each.name}`.trim()]), window);
+  const cards = choices.cards;
+  show("card-row", cards.length > 0);
+  fill($("card"), [["", say("form.card.none")], ...cards.map((each) => [each.id, `${each.name} · ${each.number} · ${own(each, "note")}`])], "");
+}
+function fillMatters() {
+  const matters = choices.register ? choices.register.matters : [];
+  const before = $("matter").value || (state && state.chosen ? state.chosen.matter : "");
+  fill($("matter"), matters.map((each) => [each.slug, own(each, "name")]), before);
+  $("start").disabled = matters.length === 0;
+  if (choices.register && !matters.length) fault(say("form.matter.none"));
+  fillTypes();
+}
+function matterRow() {
+  const matters = choices.register ? choices.register.matters : [];
+  return matters.find((each) => each.slug === $("matter").value);
+}
+function fillTypes() {
+  const matter = matterRow();
+  const before = $("type").value;
+  fill($("type"), matter ? matter.types.map((each) => [each, say(`type.${each}`)]) : [], before);
+  $("type").disabled = !matter || matter.types.length < 2;
+  put("id-label", say(matter && !matter.holder_match ? "form.id.optional" : "form.id"));
+  show("preconditions", Boolean(matter && matter.preconditions.length));
+  $("ticks").replaceChildren(
+    ...(matter ? matter.preconditions : []).map((each) => {
+      const label = document.createElement("label");
+      const box = document.createElement("input");
+      const text = document.createElement("span");
+      const clause = document.createElement("small");
+      label.className = "tick";
+      box.type = "checkbox";
+      box.value = each.slug;
+      text.textContent = own(each, "text");
+      clause.textContent = each.clause;
+      label.append(box, text, clause);
+      return label;
+    }),
+  );
+  if (state) showBanner();
+}
+function retrieved() {
+  const matter = matterRow();
+  if (!matter) return "";
+  return `${say("form.fields")}${matter.fields.map((each) => own(each, "label")).join(zh ? "、" : ", ")}`;
+}
+async function chooseWindow() {
+  const wanted = { province: $("province").value, window: $("window").value };
+  $("start").disabled = true;
+  fault("");
+  try {
+    choices = await send("choose", wanted);
+    fillMatters();
+  } catch (error) {
+    choices.register = null;
+    fillMatters();
+    fault(error.message);
+  }
+}
+function masked(number) {
+  return number.length > 10 ? `${number.slice(0, 6)}${"*".repeat(number.length - 10)}${number.slice(-4)}` : "*".repeat(number.length);
+}
+function hideNumber() {
+  const field = $("id-number");
+  const typed = field.value.trim();
+  if (typed && !typed.includes("*")) idNumber = typed;
+  field.value = masked(idNumber);
+}
+function resetForm() {
+  idNumber = "";
+  $("id-number").value = "";
+  $("case-number").value = "";
+  $("card").value = "";
+  $("id-number").disabled = false;
+  for (const box of $("ticks").querySelectorAll("input")) box.checked = false;
+}
+async function start(event) {
+  event.preventDefault();
+  hideNumber();
+  const button = $("start");
+  button.disabled = true;
+  fault("");
+  try {
+    await send("choose", { matter: $("matter").value, type: $("type").value });
+    const card = $("card").value;
+    take(
+      await send("start", {
+        case_number: $("case-number").value,
+        id_number: card ? null : idNumber || null,
+        card: card || null,
+        preconditions: [...$("ticks").querySelectorAll("input:checked")].map((box) => box.value),
       }),
     );
-  }
-
-  function officer(visit) {
-    const name = visit ? visit.officer : "not-verified";
-    return name === "not-verified" ? say("officer.not-verified") : name;
-  }
-
-  function showPlace() {
-    const place = state.place;
-    const named = [own(place, "province"), own(place, "unit"), place.window_name].filter(Boolean);
-    put("foot-place", named.join(" · "));
-    put("place-name", named.slice(1).join(" · "));
-    if (state.state !== "IDLE") $("place").open = false;
-    for (const id of ["province", "window"]) $(id).disabled = state.state !== "IDLE";
-    put("foot-officer", officer(state.visit));
-    const network = state.network.silent ? "silent" : state.network.heard_at ? "ok" : "unknown";
-    $("foot-network").dataset.network = network;
-    put("foot-network-word", say(`network.${network}`));
-    put("foot-keylist", say("footer.keylist", { n: state.keylist }));
-    const kind = state.camera.name.split(":")[0];
-    put("camera-name", { sim: say("camera.sim"), posted: say("camera.posted"), webcam: say("camera.webcam") }[kind] || say("camera.own"));
-  }
-
-  function tick() {
-    if (!state) return;
-    const now = Date.now() + ahead;
-    const left = (at) => Math.max(0, Math.ceil((Date.parse(at) - now) / 1000));
-    const clears = Boolean(state.clears_at);
-    show("clears", clears);
-    if (clears) {
-      const n = left(state.clears_at);
-      const bar = $("clears-bar");
-      bar.max = Math.max(60, n);
-      bar.value = n;
-      put("clears-text", say("clears", { n }));
-    }
-    if (state.visit && state.visit.answer_by) put("left-time", say("digits.left", { n: left(state.visit.answer_by) }));
-    if (document.body.dataset.lost === "true") return;
-    if (!state.network.heard_at) put("foot-heard", "");
-    else {
-      const age = Math.max(0, Math.round((now - Date.parse(state.network.heard_at)) / 1000));
-      put("foot-heard", age < 120 ? say("footer.heard", { n: age }) : say("footer.heard.minutes", { n: Math.round(age / 60) }));
-    }
-  }
-
-  /* --- the form --------------------------------------------------------------------------- */
-
-  function fill(select, list, chosen) {
-    select.replaceChildren(
-      ...list.map(([value, text]) => {
-        const option = document.createElement("option");
-        option.value = value;
-        option.textContent = text;
-        option.selected = value === chosen;
-        return option;
-      }),
-    );
-  }
-  function fillPlaces(province, window) {
-    fill($("province"), choices.provinces.map((each) => [each.code, own(each, "name")]), province);
-    const here = choices.windows.filter((each) => each.province === province);
-    fill($("window"), here.map((each) => [each.window, `${own(each, "unit")} ${each.name}`.trim()]), window);
-    const cards = choices.cards;
-    show("card-row", cards.length > 0);
-    fill($("card"), [["", say("form.card.none")], ...cards.map((each) => [each.id, `${each.name} · ${each.number} · ${own(each, "note")}`])], "");
-  }
-  function fillMatters() {
-    const matters = choices.register ? choices.register.matters : [];
-    const before = $("matter").value || (state && state.chosen ? state.chosen.matter : "");
-    fill($("matter"), matters.map((each) => [each.slug, own(each, "name")]), before);
-    $("start").disabled = matters.length === 0;
-    if (choices.register && !matters.length) fault(say("form.matter.none"));
-    fillTypes();
-  }
-  function matterRow() {
-    const matters = choices.register ? choices.register.matters : [];
-    return matters.find((each) => each.slug === $("matter").value);
-  }
-  function fillTypes() {
-    const matter = matterRow();
-    const before = $("type").value;
-    fill($("type"), matter ? matter.types.map((each) => [each, say(`type.${each}`)]) : [], before);
-    $("type").disabled = !matter || matter.types.length < 2;
-    put("id-label", say(matter && !matter.holder_match ? "form.id.optional" : "form.id"));
-    show("preconditions", Boolean(matter && matter.preconditions.length));
-    $("ticks").replaceChildren(
-      ...(matter ? matter.preconditions : []).map((each) => {
-        const label = document.createElement("label");
-        const box = document.createElement("input");
-        const text = document.createElement("span");
-        const clause = document.createElement("small");
-        label.className = "tick";
-        box.type = "checkbox";
-        box.value = each.slug;
-        text.textContent = own(each, "text");
-        clause.textContent = each.clause;
-        label.append(box, text, clause);
-        return label;
-      }),
-    );
-    if (state) showBanner();
-  }
-  function retrieved() {
-    const matter = matterRow();
-    if (!matter) return "";
-    return `${say("form.fields")}${matter.fields.map((each) => own(each, "label")).join(zh ? "、" : ", ")}`;
-  }
-  async function chooseWindow() {
-    const wanted = { province: $("province").value, window: $("window").value };
-    $("start").disabled = true;
-    fault("");
-    try {
-      choices = await send("choose", wanted);
-      fillMatters();
-    } catch (error) {
-      choices.register = null;
-      fillMatters();
-      fault(error.message);
-    }
-  }
-  function masked(number) {
-    return number.length > 10 ? `${number.slice(0, 6)}${"*".repeat(number.length - 10)}${number.slice(-4)}` : "*".repeat(number.length);
-  }
-  function hideNumber() {
-    const field = $("id-number");
-    const typed = field.value.trim();
-    if (typed && !typed.includes("*")) idNumber = typed;
-    field.value = masked(idNumber);
-  }
-  function resetForm() {
     idNumber = "";
     $("id-number").value = "";
-    $("case-number").value = "";
-    $("card").value = "";
-    $("id-number").disabled = false;
-    for (const box of $("ticks").querySelectorAll("input")) box.checked = false;
+    $("banner").focus();
+  } catch (error) {
+    fault(error.message);
+  } finally {
+    button.disabled = false;
   }
-  async function start(event) {
+}
+
+/* --- keys, sound, camera ---------------------------------------------------------------- */
+
+function pressed(event) {
+  const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName || "");
+  if (event.key === "F1") {
     event.preventDefault();
-    hideNumber();
-    const button = $("start");
-    button.disabled = true;
-    fault("");
+    if ($("help").open) $("help").close();
+    else $("help").showModal();
+  } else if (event.key === "F2") {
+    event.preventDefault();
+    key(state && state.covered ? "uncover" : "cover");
+  } else if (event.key === "F4" && !event.altKey && !event.ctrlKey) {
+    event.preventDefault();
+    const press = { WAITING: "invite", INVITING: "again" }[state && state.state];
+    if (press) key(press);
+  } else if (event.key === "Escape" && !$("help").open) {
+    event.preventDefault();
+    if (state && state.state === "IDLE" && !state.covered) resetForm();
+    key("clear");
+  } else if ((event.key === "k" || event.key === "K") && !typing && state && state.clears_at) {
+    key("keep");
+  } else if (!typing && state && state.state === "WAITING" && !state.covered && !$("help").open) {
+    typed.lead(event);
+  }
+}
+
+let audio = null;
+function sound(at) {
+  const tones = { CHECKING: [880], PASSED: [784, 1047], REFUSED: [294, 220], UNDETERMINED: [440, 440] }[at];
+  if (!audio || !tones) return;
+  tones.forEach((pitch, n) => {
+    const tone = audio.createOscillator();
+    const level = audio.createGain();
+    tone.frequency.value = pitch;
+    level.gain.value = 0.15;
+    tone.connect(level).connect(audio.destination);
+    tone.start(audio.currentTime + n * 0.16);
+    tone.stop(audio.currentTime + n * 0.16 + 0.13);
+  });
+}
+function toggleSound() {
+  audio = audio ? null : new AudioContext();
+  $("sound").setAttribute("aria-pressed", String(Boolean(audio)));
+  put("sound-state", say(audio ? "sound.on" : "sound.off"));
+}
+
+let stream = null;
+async function browserCamera() {
+  const canvas = document.createElement("canvas");
+  const video = $("video");
+  for (;;) {
+    const wanted = Boolean(state) && state.camera.name === "posted:";
     try {
-      await send("choose", { matter: $("matter").value, type: $("type").value });
-      const card = $("card").value;
-      take(
-        await send("start", {
-          case_number: $("case-number").value,
-          id_number: card ? null : idNumber || null,
-          card: card || null,
-          preconditions: [...$("ticks").querySelectorAll("input:checked")].map((box) => box.value),
-        }),
-      );
-      idNumber = "";
-      $("id-number").value = "";
-      $("banner").focus();
-    } catch (error) {
-      fault(error.message);
-    } finally {
-      button.disabled = false;
-    }
-  }
-
-  /* --- keys, sound, camera ---------------------------------------------------------------- */
-
-  function pressed(event) {
-    const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName || "");
-    if (event.key === "F1") {
-      event.preventDefault();
-      if ($("help").open) $("help").close();
-      else $("help").showModal();
-    } else if (event.key === "F2") {
-      event.preventDefault();
-      key(state && state.covered ? "uncover" : "cover");
-    } else if (event.key === "Escape" && !$("help").open) {
-      event.preventDefault();
-      if (state && state.state === "IDLE" && !state.covered) resetForm();
-      key("clear");
-    } else if ((event.key === "k" || event.key === "K") && !typing && state && state.clears_at) {
-      key("keep");
-    }
-  }
-
-  let audio = null;
-  function sound(at) {
-    const tones = { CHECKING: [880], PASSED: [784, 1047], REFUSED: [294, 220], UNDETERMINED: [440, 440] }[at];
-    if (!audio || !tones) return;
-    tones.forEach((pitch, n) => {
-      const tone = audio.createOscillator();
-      const level = audio.createGain();
-      tone.frequency.value = pitch;
-      level.gain.value = 0.15;
-      tone.connect(level).connect(audio.destination);
-      tone.start(audio.currentTime + n * 0.16);
-      tone.stop(audio.currentTime + n * 0.16 + 0.13);
-    });
-  }
-  function toggleSound() {
-    audio = audio ? null : new AudioContext();
-    $("sound").setAttribute("aria-pressed", String(Boolean(audio)));
-    put("sound-state", say(audio ? "sound.on" : "sound.off"));
-  }
-
-  let stream = null;
-  async function browserCamera() {
-    const canvas = document.createElement("canvas");
-    const video = $("video");
-    for (;;) {
-      const wanted = Boolean(state) && state.camera.name === "posted:";
-      try {
-        if (wanted && !stream) {
-          stream = await navigator.mediaDevices.getUserMedia({ video: { width: 1280, height: 720 }, audio: false });
-          video.srcObject = stream;
-          show("video", true);
-          await video.play();
-        }
-        if (!wanted && stream) {
-          for (const track of stream.getTracks()) track.stop();
-          stream = null;
-          video.srcObject = null;
-          show("video", false);
-        }
-        if (wanted && video.videoWidth) {
-          const scale = Math.min(1, 1920 / video.videoWidth, 1080 / video.videoHeight);
-          canvas.width = Math.round(video.videoWidth * scale);
-          canvas.height = Math.round(video.videoHeight * scale);
-          canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
-          const picture = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.85));
-          if (picture) await call("POST", "frames", picture, { "Content-Type": "image/jpeg" });
-        }
-      } catch (error) {
-        if (wanted && !stream) {
-          fault(say("camera.denied"));
-          await pause(5000);
-        }
+      if (wanted && !stream) {
+        stream = await navigator.mediaDevices.getUserMedia({ video: { width: 1280, height: 720 }, audio: false });
+        video.srcObject = stream;
+        show("video", true);
+        await video.play();
       }
-      await pause(!wanted ? 700 : state.state === "WAITING" ? 100 : 400);
-    }
-  }
-  function showAddress() {
-    const sim = $("camera-kind").value === "sim:";
-    for (const node of document.querySelectorAll(".sim-only")) node.hidden = !sim;
-  }
-  async function useCamera(event) {
-    event.preventDefault();
-    const kind = $("camera-kind").value;
-    const camera = kind === "own" ? choices.camera : kind === "sim:" ? `sim:${$("camera-address").value.trim()}` : kind;
-    try {
-      await send("choose", { camera });
-      $("camera").open = false;
+      if (!wanted && stream) {
+        for (const track of stream.getTracks()) track.stop();
+        stream = null;
+        video.srcObject = null;
+        show("video", false);
+      }
+      if (wanted && video.videoWidth) {
+        const scale = Math.min(1, 1920 / video.videoWidth, 1080 / video.videoHeight);
+        canvas.width = Math.round(video.videoWidth * scale);
+        canvas.height = Math.round(video.videoHeight * scale);
+        canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
+        const picture = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.85));
+        if (picture) await call("POST", "frames", picture, { "Content-Type": "image/jpeg" });
+      }
     } catch (error) {
-      fault(error.message);
+      if (wanted && !stream) {
+        fault(say("camera.denied"));
+        await pause(5000);
+      }
     }
+    await pause(!wanted ? 700 : state.state === "WAITING" ? 100 : 400);
   }
-
-  /* --- begin ------------------------------------------------------------------------------ */
-
-  async function begin() {
-    words = await (await fetch(`/counter/static/words.${lang}.json`)).json();
-    choices = await (await call("GET", "choices")).json();
-    take(await (await call("GET", "state")).json());
-    fillPlaces(state.place.province, state.place.window);
-    fillMatters();
-    $("province").addEventListener("change", () => {
-      fillPlaces($("province").value, "");
-      chooseWindow();
-    });
-    $("window").addEventListener("change", async () => {
-      await chooseWindow();
-      $("place").open = false;
-    });
-    $("matter").addEventListener("change", fillTypes);
-    $("id-number").addEventListener("blur", hideNumber);
-    $("id-number").addEventListener("focus", () => ($("id-number").value = ""));
-    $("card").addEventListener("change", () => {
-      const card = choices.cards.find((each) => each.id === $("card").value);
-      idNumber = "";
-      $("id-number").value = card ? card.number : "";
-      $("id-number").disabled = Boolean(card);
-    });
-    $("case-form").addEventListener("submit", start);
-    for (const name of ["keep", "retry", "again", "clear"]) $(name).addEventListener("click", () => key(name));
-    $("help-key").addEventListener("click", () => $("help").showModal());
-    $("help-close").addEventListener("click", () => $("help").close());
-    $("cover-key").addEventListener("click", () => key("cover"));
-    $("cover-off").addEventListener("click", () => key("uncover"));
-    $("cover").addEventListener("cancel", (event) => event.preventDefault());
-    $("sound").addEventListener("click", toggleSound);
-    $("camera-kind").addEventListener("change", showAddress);
-    $("camera-form").addEventListener("submit", useCamera);
-    document.addEventListener("keydown", pressed);
-    document.addEventListener("click", (event) => {
-      for (const fold of document.querySelectorAll(".fold[open]")) if (!fold.contains(event.target)) fold.open = false;
-    });
-    setInterval(tick, 250);
-    pollState();
-    pollPreview();
-    if (navigator.mediaDevices) browserCamera();
-    if (!choices.register) await chooseWindow();
+}
+function showAddress() {
+  const sim = $("camera-kind").value === "sim:";
+  for (const node of document.querySelectorAll(".sim-only")) node.hidden = !sim;
+}
+async function useCamera(event) {
+  event.preventDefault();
+  const kind = $("camera-kind").value;
+  const camera = kind === "own" ? choices.camera : kind === "sim:" ? `sim:${$("camera-address").value.trim()}` : kind;
+  try {
+    await send("choose", { camera });
+    $("camera").open = false;
+  } catch (error) {
+    fault(error.message);
   }
+}
 
-  begin();
-})();
+/* --- the two other ways ------------------------------------------------------------------ */
+
+const typed = typedField({
+  say,
+  send: async (text) => {
+    take(await send("typed", { text }));
+    $("banner").focus();
+  },
+});
+const ownCode = ownCodeView({ say, call, put, show, own, fault });
+
+/* --- begin ------------------------------------------------------------------------------ */
+
+async function begin() {
+  words = await (await fetch(`/counter/static/words.${lang}.json`)).json();
+  choices = await (await call("GET", "choices")).json();
+  take(await (await call("GET", "state")).json());
+  fillPlaces(state.place.province, state.place.window);
+  fillMatters();
+  $("province").addEventListener("change", () => {
+    fillPlaces($("province").value, "");
+    chooseWindow();
+  });
+  $("window").addEventListener("change", async () => {
+    await chooseWindow();
+    $("place").open = false;
+  });
+  $("matter").addEventListener("change", fillTypes);
+  $("id-number").addEventListener("blur", hideNumber);
+  $("id-number").addEventListener("focus", () => ($("id-number").value = ""));
+  $("card").addEventListener("change", () => {
+    const card = choices.cards.find((each) => each.id === $("card").value);
+    idNumber = "";
+    $("id-number").value = card ? card.number : "";
+    $("id-number").disabled = Boolean(card);
+  });
+  $("case-form").addEventListener("submit", start);
+  $("scan-instead").addEventListener("click", () => key("again"));
+  for (const name of ["keep", "retry", "again", "clear", "invite"]) $(name).addEventListener("click", () => key(name));
+  $("help-key").addEventListener("click", () => $("help").showModal());
+  $("help-close").addEventListener("click", () => $("help").close());
+  $("cover-key").addEventListener("click", () => key("cover"));
+  $("cover-off").addEventListener("click", () => key("uncover"));
+  $("cover").addEventListener("cancel", (event) => event.preventDefault());
+  $("sound").addEventListener("click", toggleSound);
+  $("camera-kind").addEventListener("change", showAddress);
+  $("camera-form").addEventListener("submit", useCamera);
+  document.addEventListener("keydown", pressed);
+  document.addEventListener("click", (event) => {
+    for (const fold of document.querySelectorAll(".fold[open]")) if (!fold.contains(event.target)) fold.open = false;
+  });
+  setInterval(tick, 250);
+  pollState();
+  pollPreview();
+  if (navigator.mediaDevices) browserCamera();
+  if (!choices.register) await chooseWindow();
+}
+
+begin();

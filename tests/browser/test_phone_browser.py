@@ -27,7 +27,7 @@ from consent.clock import ShiftedClock, to_epoch  # noqa: E402
 from consent.code import PREFIX  # noqa: E402
 from consent.sentences import Lang  # noqa: E402
 from consent.showing import open_holder  # noqa: E402
-from tests.phone_stage import Stage, certificate, holdings, serving, set_stage  # noqa: E402
+from tests.phone_stage import Stage, certificate, holdings, past_entry, serving, set_stage  # noqa: E402
 from wallet_api.pages.words import texts  # noqa: E402
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -104,6 +104,27 @@ class Phone:
         written = self.stage.ask(showing_id, found=found or holdings(certificate()), **sheet)
         self.page.wait_for_selector(".sheet .choice")
         return showing_id, written
+
+    def look_back(self, *entries: dict[str, Any], silent: tuple[str, ...] = (), earlier: str | None = None) -> None:
+        """Open the history, where the provinces answer with these entries."""
+        self.page.goto(f"{self.url}/phone/history")
+        self.provinces_answer(*entries, silent=silent, earlier=earlier)
+
+    def provinces_answer(
+        self, *entries: dict[str, Any], silent: tuple[str, ...] = (), earlier: str | None = None
+    ) -> None:
+        """Answer the look that the page has asked for, and wait until it is drawn."""
+        self.page.wait_for_selector(".busy")
+        self.until(lambda: self.stage.answer("history", {"entries": entries, "silent": silent, "earlier": earlier}))
+        self.page.wait_for_selector(".busy", state="detached")
+
+    def until(self, done: Callable[[], int]) -> None:
+        """What the page asks for comes with its request; look for it until it is there."""
+        for _ in range(100):
+            if done():
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError("the page asks for nothing")
 
     def fill_in(self) -> None:
         self.page.click("label.digit >> nth=0")
@@ -573,6 +594,17 @@ def test_type_and_touch_areas_are_as_large_as_the_norm_wants(
     phone.asked()
     pages.append(phone.page.evaluate(TYPE))
     assert phone.page.evaluate(SIZES, touch) == []
+    phone.look_back(past_entry())
+    pages.append(phone.page.evaluate(TYPE))
+    assert phone.page.evaluate(SIZES, touch) == []
+    phone.page.click(".entry a")
+    phone.page.wait_for_selector(".facts")
+    pages.append(phone.page.evaluate(TYPE))
+    assert phone.page.evaluate(SIZES, touch) == []
+    phone.page.click(".result a.button >> nth=0")
+    phone.page.wait_for_selector(".wrong")
+    pages.append(phone.page.evaluate(TYPE))
+    assert phone.page.evaluate(SIZES, touch) == []
     for found in pages:
         sizes = [each for each, _ in found]
         assert min(sizes) >= least
@@ -639,12 +671,43 @@ def test_axe_finds_nothing_on_any_page(pick_up: Callable[..., Phone], look: str,
     stage.end(showing_id, "refuse", "DIGITS_WRONG")
     page.wait_for_selector(".outcome.refuse")
     check("refused")
-    page.goto(f"{phone.url}/phone/history")
-    page.wait_for_selector(".entry")
-    check("history")
     page.goto(f"{phone.url}/phone/nowhere")
     check("error")
     phone.trouble = [each for each in phone.trouble if "404" not in each]  # the page that is not there
+
+
+@pytest.mark.parametrize(
+    ("look", "scheme"), [("zh-CN.normal", "light"), ("zh-CN.big", "dark"), ("en.normal", "dark"), ("en.big", "light")]
+)
+def test_axe_finds_nothing_in_the_history(pick_up: Callable[..., Phone], look: str, scheme: str) -> None:
+    tall = {"width": PHONE["width"], "height": 3600}
+    phone = pick_up(bypass_csp=True, color_scheme=scheme, reduced_motion="reduce", viewport=tall)
+    phone.look(look)
+    page, stage, axe = phone.page, phone.stage, axe_module.Axe()
+    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+    def check(where: str) -> None:
+        found = axe.run(page, options=options)
+        assert found.violations_count == 0, f"{where}: {found.generate_report()}"
+
+    phone.sign_in()
+    last = past_entry(2, "REFUSED", "COMMERCIAL_USER", receipt=None, receipt_digest=None)
+    outcomes = ("ASKED", "DECLINED", "TIMED_OUT", "WITHDRAWN", "UNDETERMINED")
+    middle = [past_entry(n + 10, outcome) for n, outcome in enumerate(outcomes)]
+    phone.look_back(past_entry(30), *middle, last, silent=("34",), earlier=last["cursor"])
+    check("history")
+    page.click(".entry a >> nth=0")
+    expect(page.locator(".facts")).to_be_visible()
+    check("entry")
+    page.click(".result a.button >> nth=0")
+    page.wait_for_selector(".wrong")
+    page.click("form .button >> nth=0")
+    check("something is wrong")
+    page.check("[name=kind] >> nth=0")
+    page.click("form .button >> nth=0")
+    phone.until(lambda: stage.answer("objection", {"number": "31-000042"}))
+    page.wait_for_selector(".outcome.pass")
+    check("objection")
 
 
 def test_the_sheet_can_be_answered_with_the_keyboard_alone(phone: Phone) -> None:
@@ -667,14 +730,100 @@ def test_the_sheet_can_be_answered_with_the_keyboard_alone(phone: Phone) -> None
     assert (claims["decision"], claims["digits"]) == ("agree", "47")
 
 
-def test_the_history_lists_what_happened(phone: Phone) -> None:
-    showing_id, _ = phone.asked()
-    phone.stage.end(showing_id, "time_out", "TIMED_OUT")
-    phone.page.goto(f"{phone.url}/phone/history")
-    first = phone.page.locator(".entry >> nth=0")
+def test_the_history_lists_what_happened_and_who_was_silent(phone: Phone) -> None:
+    phone.look_back(past_entry(3, "TIMED_OUT", "TIMED_OUT"), past_entry(2), silent=("34",))
+    first, second = phone.page.locator(".entry >> nth=0"), phone.page.locator(".entry >> nth=1")
     expect(first).to_contain_text("不动产登记")
-    expect(first).to_contain_text(ZH["result.TIMED_OUT"])
+    expect(first).to_contain_text(ZH["outcome.TIMED_OUT"])
     expect(first).to_contain_text(ZH["result.nothing"])
+    expect(second).to_contain_text("证照字号、登记日期")
+    expect(phone.page.locator(".note.warn")).to_contain_text("安徽")
+    phone.page.click("#switch-lang")
+    expect(second).to_contain_text("Xuanwu, Nanjing Real Estate Registration Centre")
+
+
+def test_an_empty_history_says_so(phone: Phone) -> None:
+    phone.look_back()
+    expect(phone.page.locator("#view")).to_have_text(ZH["history.none"])
+
+
+def test_older_entries_come_with_a_look_of_their_own(phone: Phone) -> None:
+    newest = past_entry(9)
+    phone.look_back(newest, earlier=newest["cursor"])
+    phone.page.click(f"text={ZH['history.earlier']}")
+    phone.provinces_answer(past_entry(4, "DECLINED", "DECLINED"))
+    expect(phone.page.locator(".entry")).to_have_count(2)
+    bodies = [body["earlier"] for _, _, body in phone.stage.errands_of("history")][-2:]
+    assert bodies == [None, newest["cursor"]]
+
+
+def test_an_entry_shows_everything_and_gives_its_receipt(phone: Phone) -> None:
+    entry = past_entry(5)
+    phone.look_back(entry, past_entry(4, "REFUSED", "COMMERCIAL_USER", request=None, receipt=None, receipt_digest=None))
+    page = phone.page
+    page.click(".entry >> nth=0 >> a")
+    expect(page.locator("h1:visible")).to_have_text(ZH["outcome.PASSED"])
+    expect(page.locator("h1:visible")).to_be_focused()
+    for word in (
+        "南京市玄武区不动产登记中心",
+        "32-R1",
+        "不动产登记",
+        "证照字号",
+        "登记日期",
+        "case 2026-0001",
+        "随申办",
+    ):
+        expect(page.locator(".facts")).to_contain_text(word)
+    with page.expect_download() as download:
+        page.click(".receipt a")
+    assert download.value.suggested_filename == f"huzheng-receipt-{entry['receipt_digest'][:8]}.jwt"
+    assert Path(download.value.path()).read_text(encoding="ascii") == entry["receipt"]
+    page.go_back()
+    page.click(".entry >> nth=1 >> a")
+    expect(page.locator(".outcome")).to_contain_text("不能调取婚姻电子证照")
+    expect(page.locator(".receipt")).to_have_count(0)
+    expect(page.locator(".note")).to_have_text(ZH["history.receipt.none"])
+    assert "#" in page.url
+    assert not [line for line in phone.stage.lines.getvalue().splitlines() if entry["entry"] in line]
+
+
+def test_something_is_wrong_in_three_taps_and_there_is_a_number(phone: Phone) -> None:
+    entry = past_entry(6)
+    phone.look_back(entry)
+    page = phone.page
+    page.click(".entry a")
+    page.click(f"text={ZH['wrong.open']}")
+    expect(page.locator("h1:visible")).to_have_text(ZH["wrong.title"])
+    expect(page.locator("[name=kind]:checked")).to_have_count(0)
+    page.click("form .button >> nth=0")
+    expect(page.locator("#wrong-error")).to_have_text(ZH["wrong.error.kind"])
+    page.check("[value=DATA_WRONG]")
+    page.fill("#words", "登记日期不是这一天 <b>👨‍👩‍👧</b>")
+    page.click("#switch-lang")
+    expect(page.locator("[value=DATA_WRONG]")).to_be_checked()
+    expect(page.locator("#words")).to_have_value("登记日期不是这一天 <b>👨‍👩‍👧</b>")
+    page.click("form .button >> nth=0")
+    phone.until(lambda: phone.stage.answer("objection", {"number": "31-000042"}))
+    expect(page.locator("h1:visible")).to_have_text(EN["wrong.done"])
+    expect(page.locator(".outcome")).to_contain_text("31-000042")
+    page.click(".outcome .button")
+    expect(page.locator(".note")).to_contain_text("31-000042")
+    expect(page.locator(f"text={EN['wrong.open']}")).to_have_count(0)
+
+
+def test_a_refused_objection_says_why_and_keeps_what_was_written(phone: Phone) -> None:
+    phone.look_back(past_entry(7))
+    page = phone.page
+    page.click(".entry a")
+    page.click(f"text={ZH['wrong.open']}")
+    page.check("[value=CITIZEN_CANNOT_SHOW]")
+    page.fill("#words", "字" * 500)
+    expect(page.locator("#left")).to_have_text(ZH["wrong.left"].format(n=0))
+    page.click("form .button >> nth=0")
+    phone.until(lambda: phone.stage.answer("objection", {"reason": "OBJECTION_OPEN"}))
+    expect(page.locator("#wrong-error")).to_contain_text("已有一份异议正在处理")
+    expect(page.locator("#words")).to_have_value("字" * 500)
+    phone.trouble = [each for each in phone.trouble if "409" not in each]
 
 
 def test_without_scripts_a_still_code_is_shown(pick_up: Callable[..., Phone], phone: Phone) -> None:

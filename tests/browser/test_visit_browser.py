@@ -174,6 +174,17 @@ def test_a_visit_in_two_browsers(browser: Any, country: Served, lang: str, size:
     phone.wait_for_selector("main li, main .entry, main article")
     usable(phone)
     shot(phone, f"phone-history-{lang}")
+    phone.click(".entry a >> nth=0")
+    phone.wait_for_selector(".facts")
+    usable(phone)
+    shot(phone, f"phone-entry-{lang}")
+    phone.click(".result a.button >> nth=0")
+    phone.check("[value=DATA_WRONG]")
+    usable(phone)
+    shot(phone, f"phone-wrong-{lang}")
+    phone.click("form button.button")
+    phone.wait_for_selector(".outcome.pass")
+    assert "31-000001" in phone.inner_text(".outcome") or "31-000002" in phone.inner_text(".outcome")
     for page in (phone, counter):
         page.context.close()
 

@@ -14,10 +14,12 @@ A visit on the phone, by page and address:
 
 1. `/phone/`              choose a persona; the browser makes or finds its key and signs in (`api/login`)
 2. `/phone/certificates`  who holds what (`api/certificates`)
-3. `/phone/show`          open a showing (`api/show`), draw the code (`api/code`), ask again when the server says so
+3. `/phone/show`          open a showing (`api/show`), draw the code (`api/code`), ask again when the server says so; or
+                          read out twelve digits (`api/twin`), or read the counter's own code (`api/counter`)
 4. the same page          polls `api/state`; a counter has asked: the sheet (`api/sheet`), answered by `api/approval`
 5. the same page          the result, the receipt (`api/receipt`), the withdrawal (`api/withdraw`)
-6. `/phone/history`       every showing of this persona, refused and declined ones too (`api/history`)
+6. `/phone/history`       who asked about this persona's certificates, in all four provinces (`api/history`); an entry with
+                          its receipt; an objection (`api/objection`)
 
 Pages are Jinja and plain modules without a build step; the policy forbids inline script and style. Whatever people
 read stands in texts.zh-CN.json and texts.en.json, or in `consent.sentences` for a Reason.

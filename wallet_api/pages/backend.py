@@ -23,8 +23,7 @@ from consent.provinces import provinces
 from consent.shapes import Members, Text
 from consent.showing import HOLDER, Holder
 from consent.states import SHOWING
-from consent.stores import handover
-from consent.stores.base import attempt, reading
+from consent.stores.base import attempt
 from consent.stores.handover import ShowingRow
 from wallet_api import picture
 from wallet_api.doors.frame import offers
@@ -37,7 +36,6 @@ from wallet_api.showings import Opening, Showings
 LOGIN_BODY: Final = Members({"persona": Text(40), "device": HOLDER.claims["dev"]})
 APPROVAL_BODY: Final = Members({"approval": Text(APPROVAL.max_length)})
 NO_BODY: Final = Members({})
-HISTORY: Final = 30  # the newest so many showings
 
 
 def showings() -> Showings:
@@ -59,7 +57,7 @@ class Backend:
     def show(self, session: Session) -> Opening:
         """Open a showing; the persona's earlier one ends (CODE_SUPERSEDED)."""
         now = self.clock.now()
-        holder = self._holder(session)
+        holder = self.holder(session)
         opening = attempt(showings().engine, lambda connection: showings().open(connection, holder, now=now))
         showings().opened(opening.superseded)
         self.entrance.sessions.note(session, showing_id=opening.showing.showing_id)
@@ -68,7 +66,7 @@ class Backend:
     def look_up(self, session: Session) -> None:
         """Ask the four libraries which certificates the persona has."""
         now = self.clock.now()
-        holder = self._holder(session)
+        holder = self.holder(session)
 
         def write(connection: Connection) -> str:
             return showings().look_up(connection, holder, now=now)
@@ -83,13 +81,8 @@ class Backend:
             return None
         return showings().state(self.login.app, session.showing_id, now=self.clock.now())
 
-    def history(self, session: Session) -> list[ShowingRow]:
-        """The persona's showings in this app, newest first."""
-        sub = self.login.sub(self.login.persona(session.persona))
-        with reading(showings().engine) as connection:
-            return handover.of_holder(connection, app=self.login.app, sub=sub, limit=HISTORY)
-
-    def _holder(self, session: Session) -> Holder:
+    def holder(self, session: Session) -> Holder:
+        """A fresh login of the session's persona."""
         now = self.clock.now()
         text = self.login.assertion(self.login.persona(session.persona), session.device, now=now)
         return showings().admit(self.login.app, text, now=now)
@@ -194,11 +187,6 @@ def add_backend(blueprint: Blueprint, backend: Backend) -> None:
         answer.headers["Content-Disposition"] = 'attachment; filename="huzheng-receipt.jwt"'
         return answer
 
-    @blueprint.route("/api/history")
-    @entrance.requires_session
-    def get_history(session: Session) -> Response:
-        return jsonify({"showings": [_past(each) for each in backend.history(session)]})
-
     def _hand_in(verb: Callable[..., str], session: Session) -> tuple[Response, int]:
         text = body(APPROVAL_BODY)["approval"]
         verb(login.app, _id(session), text, now=clock.now())
@@ -224,16 +212,6 @@ def state_view(showing: ShowingRow) -> dict[str, Any]:
     }
 
 
-def _past(showing: ShowingRow) -> dict[str, Any]:
-    """A showing as one line of the history: who asked for what, and how it ended."""
-    view = state_view(showing)
-    sheet = _read(showing.sheet) or {}
-    asked = {
-        name: sheet.get(name) for name in ("unit", "window", "window_name", "matter", "type", "fields", "asked_at")
-    }
-    return {**view, "sheet": asked if sheet else None}
-
-
 def _me(login: Login, session: Session) -> dict[str, Any]:
     persona = login.persona(session.persona)
     return {
@@ -241,7 +219,14 @@ def _me(login: Login, session: Session) -> dict[str, Any]:
         "name": persona.name.masked(),
         "sub": login.sub(persona),
         "province": login.province,
-        "provinces": {code: {"zh": each.name_zh, "en": each.name_en} for code, each in provinces().items()},
+        "provinces": {
+            code: {
+                "zh": each.name_zh,
+                "en": each.name_en,
+                "app": {"zh": each.app_name_zh, "en": each.app_name_en},
+            }
+            for code, each in provinces().items()
+        },
     }
 
 

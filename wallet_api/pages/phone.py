@@ -30,9 +30,11 @@ from wallet_api import picture
 from wallet_api.doors.frame import offers, takes
 from wallet_api.doors.guards import requires_nothing
 from wallet_api.pages.backend import Backend, add_backend, showings
+from wallet_api.pages.codes import add_codes
 from wallet_api.pages.current import add_current
 from wallet_api.pages.entrance import Entrance
 from wallet_api.pages.login import Login
+from wallet_api.pages.past import add_past
 from wallet_api.pages.sessions import Session, Sessions
 from wallet_api.pages.words import texts, told
 from wallet_api.personas import Persona
@@ -76,6 +78,8 @@ def phone_blueprint(
     blueprint = Blueprint("phone", __name__, url_prefix="/phone", template_folder="templates")
     _add_failures(blueprint, login)
     add_backend(blueprint, backend)
+    add_codes(blueprint, backend)
+    add_past(blueprint, backend)
     add_current(blueprint, app=login.app, clock=clock)
     _add_pages(blueprint, backend, dict(phones))
     _add_files(blueprint)
@@ -137,7 +141,10 @@ def _add_pages(blueprint: Blueprint, backend: Backend, phones: Mapping[str, str]
         if session is None:
             return make_response(redirect(url_for("phone.choose"), 303))
         showing = backend.showing(session) if name == "show" else None
-        return _page(login, name, tab=name, still=showing is not None and showing.state == "OPEN")
+        answer = _page(login, name, tab=name, still=showing is not None and showing.state == "OPEN")
+        if name == "show":  # the one page that may read a counter's code
+            answer.headers["Permissions-Policy"] = "camera=(self), geolocation=(), microphone=()"
+        return answer
 
 
 def _add_files(blueprint: Blueprint) -> None:

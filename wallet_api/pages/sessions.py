@@ -30,6 +30,9 @@ class Session:
     seen_at: datetime
     showing_id: str | None = None
     lookup_id: str | None = None
+    look_id: str | None = None
+    objection_id: str | None = None
+    come_id: str | None = None
 
 
 class Sessions:
@@ -60,7 +63,8 @@ class Sessions:
             return session
 
     def note(self, session: Session, **changes: Any) -> None:
-        """Set `showing_id` or `lookup_id`. A session that has ended meanwhile stays ended."""
+        """Set the id of the last showing, lookup, look back, objection or coming to a counter. A session that has ended
+        meanwhile stays ended."""
         with self._lock:
             if session.key in self._rows:
                 self._rows[session.key] = replace(self._rows[session.key], **changes)

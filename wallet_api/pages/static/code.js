@@ -130,10 +130,10 @@ export function keepLit() {
   };
 }
 
-/** What helps when a scanner does not read it. */
-export function scanHelp() {
+/** What helps when a scanner does not read it. `twin` is the element with the digits, `open` whether it is looked at. */
+export function scanHelp(twin, open) {
   const tips = ["show.help.1", "show.help.2", "show.help.3", "show.help.4"];
   const list = el("ul", {});
   fill(list, ...tips.map((each) => el("li", {}, t(each))));
-  return el("details", { class: "help" }, el("summary", {}, t("show.help")), list);
+  return el("details", { class: "help", open }, el("summary", {}, t("show.help")), list, twin);
 }

@@ -23,7 +23,7 @@ export function resultView(state, sheet, act) {
     state.result && state.result.receipt ? receipt() : null,
     el("a", { class: "button", href: "/phone/certificates" }, t("result.done")),
     el("button", { type: "button", class: "button quiet", click: act.again }, t(gave ? "result.again" : "show.again")),
-    sheet ? el("details", { class: "help" }, el("summary", {}, t("result.wrong")), el("p", {}, t("result.wrong.note"))) : null
+    sheet ? el("details", { class: "help" }, el("summary", {}, t("result.wrong")), el("p", {}, t("result.wrong.note")), el("p", {}, el("a", { class: "plain", href: "/phone/history" }, t("nav.history")))) : null
   );
 }
 

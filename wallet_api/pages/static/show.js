@@ -1,6 +1,7 @@
 // One showing from the code to the result, on one page. The server's state decides what stands here; this file draws it.
 //
 //   OPEN       the code            CLAIMED    the sheet          ANSWERED   being checked
+//              or: the counter's code is read (SCANNING, known to this page only)
 //   CONSENTED  may be withdrawn    …          the result
 //
 // It asks for the state every second while somebody looks and every five seconds while nobody does, and stops at the end.
@@ -11,7 +12,9 @@ import { el, fill } from "/phone/static/draw.js";
 import { ask, serverNow } from "/phone/static/line.js";
 import { onLook, ready, t } from "/phone/static/look.js";
 import { resultView, waitingView } from "/phone/static/result.js";
+import { counterScan } from "/phone/static/scan.js";
 import { drawSheet, missing, newChoice } from "/phone/static/sheet.js";
+import { liveTwin } from "/phone/static/twin.js";
 
 const SEEN_MS = 1000;
 const HIDDEN_MS = 5000;
@@ -25,6 +28,7 @@ const says = document.getElementById("says");
 const tabs = document.getElementById("tabs");
 const lit = keepLit();
 const code = liveCode(tellLine, () => look());
+const twin = liveTwin();
 
 let me = null;
 let state = null;
@@ -38,11 +42,12 @@ let since = 0; // since when it stands there
 let timer = null;
 let tellTime = null;
 let looking = null;
+let scan = null; // while the counter's code is read
 
 // Drawing
 
 function render() {
-  const now = failure ? "FAILED" : state.state;
+  const now = failure ? "FAILED" : state.state === "OPEN" && scan ? "SCANNING" : state.state;
   const fresh = now !== drawn;
   if (fresh) since = performance.now();
   drawn = now;
@@ -50,6 +55,7 @@ function render() {
   tabs.hidden = now === "CLAIMED";
   if (now === "FAILED") drawFailure();
   else if (now === "OPEN") drawCode();
+  else if (now === "SCANNING") fill(view, ...scan.draw());
   else if (now === "CLAIMED") drawAsked();
   else if (now === "ANSWERED") fill(view, waitingView(t("wait.title"), t("wait.note"), null));
   else if (now === "CONSENTED") fill(view, waitingView(t("consented.title"), t("consented.note"), withdrawButton()));
@@ -57,8 +63,10 @@ function render() {
   else fill(view, resultView(state, data ? data.sheet : null, { again: open }));
   if (now !== "OPEN") {
     code.stop();
+    twin.stop();
     lit.release();
   }
+  if (now !== "SCANNING") endScan();
   if (fresh && now !== "OPEN") announce();
 }
 
@@ -81,11 +89,34 @@ function drawCode() {
     el("p", { class: "centre soft" }, t("show.lead")),
     code.draw(),
     el("p", { class: "centre soft small" }, t("show.safe")),
-    scanHelp(),
+    el(
+      "div",
+      { class: "otherwise" },
+      el("button", { type: "button", class: "plain", id: "scan", click: startScan }, t("scan.link")),
+      scanHelp(twin.draw(), twin.live())
+    ),
     el("button", { type: "button", class: "button quiet", click: close }, t("show.close"))
   );
   code.start();
   lit.take();
+}
+
+/** Read the counter's code in place of showing one. What the counter then asks appears as after a scan. */
+function startScan() {
+  scan = counterScan({ redraw: render, taken: look, back: stopScan });
+  render();
+}
+
+function stopScan() {
+  endScan();
+  render();
+  const link = document.getElementById("scan");
+  if (link) link.focus();
+}
+
+function endScan() {
+  if (scan) scan.stop();
+  scan = null;
 }
 
 function drawAsked() {
