@@ -57,6 +57,7 @@ def measure(*, quiet: bool) -> dict[str, Any]:
         "ratio_to_ed25519_verify": {name: value / unit for name, value in micro.items()},
         "visit_to_its_signatures": whole / floor,
         "visits_per_core_second": rates,
+        "codes_per_core_second": operations.per_core_second(single),
         "decode_ms": frames,
         "profile_top": top,
     }
@@ -73,6 +74,9 @@ def _print(report: Mapping[str, Any]) -> None:
     print(f"\na visit costs {report['visit_to_its_signatures']:.0f} × its own signature work")
     rates = ", ".join(f"{count} at once {rate:.1f}" for count, rate in report["visits_per_core_second"].items())
     print(f"visits per core-second: {rates}")
+    print("\nsigned and drawn as PNG           per core-second")
+    for name, value in report["codes_per_core_second"].items():
+        print(f"  {name:26} {value:9.0f}")
     print("\ndecoding                          ms a frame")
     for name, value in report["decode_ms"].items():
         print(f"  {name:26} {value:9.2f}")

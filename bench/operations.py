@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from io import BytesIO
 
+import numpy as np
+import segno
+import zxingcpp
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from PIL import Image
+from qrcode.constants import ERROR_CORRECT_M
+from qrcode.image.pil import PilImage
+from qrcode.main import QRCode
 
 from bench.clocks import cpu_us
 from consent.code import TYP, mint, open_code
@@ -52,12 +60,42 @@ def codes() -> dict[str, float]:
         return mint(next(numbers).to_bytes(16, "big"), key, now=now)
 
     sign = cpu_us(fresh, times=_TIMES)
+    picture.png(text)  # the table is learnt at the first drawing
     return {
         "code: sign": sign,
         "code: read": cpu_us(lambda: open_code(text, ring, now=now), times=_TIMES),
-        "code: PNG": cpu_us(lambda: picture.png(fresh()), times=30) - sign,
-        "code: SVG": cpu_us(lambda: picture.svg(fresh()), times=30) - sign,
+        "code: PNG": cpu_us(lambda: picture.png(fresh()), times=_TIMES) - sign,
+        "code: SVG": cpu_us(lambda: picture.svg(fresh()), times=_TIMES) - sign,
+        "code: PNG by plain qrcode": cpu_us(lambda: _by_qrcode(fresh()), times=30) - sign,
+        "code: PNG by segno": cpu_us(lambda: _by_segno(fresh()), times=30) - sign,
+        "code: PNG by zxing-cpp": cpu_us(lambda: _by_zxing(fresh()), times=_TIMES) - sign,
     }
+
+
+def per_core_second(found: dict[str, float]) -> dict[str, float]:
+    """Codes signed and drawn as PNG in one second of one core, by each of the drawers."""
+    drawn = {name.removeprefix("code: PNG"): took for name, took in found.items() if name.startswith("code: PNG")}
+    return {
+        name.removeprefix(" by ") or "learnt table": 1e6 / (found["code: sign"] + took) for name, took in drawn.items()
+    }
+
+
+def _by_qrcode(text: str) -> None:
+    symbol = QRCode(version=None, error_correction=ERROR_CORRECT_M, box_size=picture.PIXELS, border=picture.BORDER)
+    symbol.add_data(text, optimize=0)
+    symbol.make_image(image_factory=PilImage, fill_color="black", back_color="white").save(BytesIO(), "PNG")
+
+
+def _by_segno(text: str) -> None:
+    segno.make_qr(text, error="m", boost_error=False).save(
+        BytesIO(), kind="png", scale=picture.PIXELS, border=picture.BORDER
+    )
+
+
+def _by_zxing(text: str) -> None:
+    symbol = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level="M")
+    grey = np.asarray(symbol.to_image(scale=picture.PIXELS, add_quiet_zones=True))
+    Image.fromarray(grey).convert("1").save(BytesIO(), "PNG", compress_level=3)
 
 
 def frames() -> dict[str, float]:

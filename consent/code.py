@@ -14,12 +14,23 @@ code, which is what single use needs.
 
 Reading, in this order: 1. shape · 2. key, by its four bytes · 3. signature. `fresh` then judges the time: a kiosk whose
 clock is off must still be able to say whether a code is genuine.
+
+Two fallbacks name a showing where this code cannot be read. Both are only names, looked up at the province that they
+give, and prove nothing by themselves; `read_name` tells the three apart.
+
+    YRD2:31AAAA…      the simple code: 128 opaque bits in base32, capitals and digits only, because a desk scanner that
+                      poses as a keyboard mangles the rest; QR version 2 (25 modules), read at twice the distance
+    312345678905      the typed twin (`consent.twin`)
 """
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from base64 import b32encode
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 import base45
@@ -36,12 +47,20 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from consent.clock import from_epoch, to_epoch
 from consent.errors import Reason, Refusal
 from consent.keys import ALGORITHMS, KeyRing, Private, Public, SigningKey
+from consent.provinces import provinces
 from consent.seal import SKEW
+from consent.twin import read_twin
 
 TYP: Final = "YRD1"  # how the key ring calls this kind
 PREFIX: Final = "YRD1:"
+SIMPLE_PREFIX: Final = "YRD2:"
 LENGTH: Final = 173  # characters, prefix included; the budget is 178, the most that version 7 at level M takes
 LIFE: Final = timedelta(seconds=60)
+
+# 128 bits are 25.6 characters: the last one carries three bits, and only these spell them.
+_SIMPLE: Final = re.compile(SIMPLE_PREFIX + r"([0-9]{2})[A-Z2-7]{25}[AEIMQUY4]")
+_IDLE: Final = re.compile(r"[\s\-\u2010-\u2015\u2212]")  # what people and their input methods put between digits
+_NUMBER: Final = re.compile(r"[0-9]+")
 
 _SIGNATURE = 64  # bytes: Ed25519, or r and s of P-256
 _KID, _EXP, _IAT, _CTI = slice(8, 12), slice(18, 22), slice(24, 28), slice(30, 46)
@@ -55,6 +74,51 @@ class Code:
     cti: bytes
     issued_at: datetime
     expires_at: datetime
+
+
+class Form(StrEnum):
+    """How a counter named a showing."""
+
+    CODE = "code"
+    SIMPLE = "simple"
+    TWIN = "twin"
+    CARD = "card"  # no text at all: an ID card that was read at the counter (`consent.card`)
+    APP = "app"  # a string that an app draws in its own way; only that app knows what it stands for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    """A text that can name a showing, in its one spelling. `province` is None for a code: there, the key says it."""
+
+    form: Form
+    text: str
+    province: str | None
+
+
+def is_ours(text: str) -> bool:
+    """Whether a scanned text is meant for us: what a camera looks for, and nothing about whether it holds."""
+    return text.startswith((PREFIX, SIMPLE_PREFIX)) and len(text) <= 2 * LENGTH
+
+
+def read_name(text: str) -> Name:
+    """What was scanned or typed, told apart. Spaces, dashes, small letters and full-width forms are forgiven where a
+    person may have typed; a code (`YRD1:`) has one spelling. Refusal CODE_MALFORMED, or TWIN_MISTYPED for digits."""
+    if text.startswith(PREFIX):
+        return Name(form=Form.CODE, text=text, province=None)
+    tidy = _IDLE.sub("", unicodedata.normalize("NFKC", text)).upper()
+    if _NUMBER.fullmatch(tidy) is not None:
+        return Name(form=Form.TWIN, text=tidy, province=read_twin(tidy))
+    found = _SIMPLE.fullmatch(tidy)
+    if found is None or found[1] not in provinces():
+        raise Refusal(Reason.CODE_MALFORMED, detail="length or prefix")
+    return Name(form=Form.SIMPLE, text=tidy, province=found[1])
+
+
+def simple_code(province: str, opaque: bytes) -> str:
+    """The text of a simple code. `opaque` is exactly 16 bytes (ValueError otherwise)."""
+    if len(opaque) != 16:
+        raise ValueError("a simple code has 16 bytes")
+    return SIMPLE_PREFIX + province + b32encode(opaque).rstrip(b"=").decode("ascii")
 
 
 def mint(cti: bytes, key: SigningKey, *, now: datetime) -> str:

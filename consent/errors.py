@@ -52,6 +52,10 @@ class Reason(StrEnum):
     CODE_EXPIRED = auto()
     CODE_SUPERSEDED = auto()
     CODE_ALREADY_USED = auto()
+    TWIN_MISTYPED = auto()
+    TWIN_LOCKED = auto()
+    ASKED_TOO_OFTEN = auto()
+    CLOCK_SKEW = auto()
     SHOWING_UNKNOWN = auto()
     SHOWING_CLOSED = auto()
     # Who asks, from where, and for what.
@@ -95,6 +99,8 @@ class Reason(StrEnum):
     NOT_FOUND = auto()
     NOT_DIGITISED = auto()
     AMBIGUOUS = auto()
+    COUPLE_MISMATCH = auto()
+    PARTNER_MISSING = auto()
     # People, organisations, pictures: what was typed or sent cannot be read.
     NAME_MALFORMED = auto()
     NAME_PUA_CHARACTER = auto()
@@ -121,6 +127,8 @@ class Reason(StrEnum):
     STATE_FORBIDS = auto()
     APPLICATION_UNKNOWN = auto()
     OBJECTION_UNKNOWN = auto()
+    OBJECTION_OPEN = auto()
+    ENTRY_UNKNOWN = auto()
     REVIEWER_IS_APPLICANT = auto()
     EXTENSION_NOT_AGREED = auto()
     EXPORT_CLOSED = auto()
@@ -135,6 +143,7 @@ class Reason(StrEnum):
     INVALID_GRANT = auto()
     INVALID_SCOPE = auto()
     WEBHOOK_ADDRESS_NOT_ALLOWED = auto()
+    DELIVERY_UNKNOWN = auto()
     BODY_MALFORMED = auto()
     BODY_INVALID = auto()
     MEDIA_TYPE = auto()
@@ -148,6 +157,7 @@ class Reason(StrEnum):
     TOO_MANY = auto()
     # No answer: all of these are `Unavailable`, none of them judges anybody.
     LIBRARY_UNREACHABLE = auto()
+    APP_UNREACHABLE = auto()
     EXCHANGE_UNREACHABLE = auto()
     OFFLINE = auto()
     KEY_LIST_STALE = auto()
@@ -200,6 +210,10 @@ ROWS: Final[Mapping[Reason, Row]] = MappingProxyType(
         _R.CODE_EXPIRED: _no(410),
         _R.CODE_SUPERSEDED: _no(410),
         _R.CODE_ALREADY_USED: _no(409),
+        _R.TWIN_MISTYPED: _no(422),
+        _R.TWIN_LOCKED: _no(429, retry=True),
+        _R.ASKED_TOO_OFTEN: _no(429, retry=True),
+        _R.CLOCK_SKEW: _no(422),
         _R.SHOWING_UNKNOWN: _no(404),
         _R.SHOWING_CLOSED: _no(409),
         _R.WINDOW_UNKNOWN: _no(401),
@@ -241,6 +255,8 @@ ROWS: Final[Mapping[Reason, Row]] = MappingProxyType(
         _R.NOT_FOUND: _unclear(404, "四(二)"),  # A49: whoever misses a certificate may object
         _R.NOT_DIGITISED: _unclear(404, "三(一)"),  # A33
         _R.AMBIGUOUS: _unclear(409),
+        _R.COUPLE_MISMATCH: _no(403, "二(一)1"),  # A13: both parties of one registration
+        _R.PARTNER_MISSING: _unclear(409),
         _R.NAME_MALFORMED: _no(422),
         _R.NAME_PUA_CHARACTER: _no(422),
         _R.ID_NUMBER_MALFORMED: _no(422),
@@ -264,6 +280,8 @@ ROWS: Final[Mapping[Reason, Row]] = MappingProxyType(
         _R.STATE_FORBIDS: _no(409),
         _R.APPLICATION_UNKNOWN: _no(404),
         _R.OBJECTION_UNKNOWN: _no(404),
+        _R.OBJECTION_OPEN: _no(409, "四(二)"),  # A49
+        _R.ENTRY_UNKNOWN: _no(404),
         _R.REVIEWER_IS_APPLICANT: _no(403, "二(二)1"),  # A25
         _R.EXTENSION_NOT_AGREED: _no(409, "四(二)"),  # A54
         _R.EXPORT_CLOSED: _no(403),
@@ -277,6 +295,7 @@ ROWS: Final[Mapping[Reason, Row]] = MappingProxyType(
         _R.INVALID_GRANT: _no(400),
         _R.INVALID_SCOPE: _no(400),
         _R.WEBHOOK_ADDRESS_NOT_ALLOWED: _no(422),
+        _R.DELIVERY_UNKNOWN: _no(404),
         _R.BODY_MALFORMED: _no(400),
         _R.BODY_INVALID: _no(422),
         _R.MEDIA_TYPE: _no(415),
@@ -289,6 +308,7 @@ ROWS: Final[Mapping[Reason, Row]] = MappingProxyType(
         _R.TOO_LARGE: _no(413),
         _R.TOO_MANY: _no(429, retry=True),
         _R.LIBRARY_UNREACHABLE: _silent(503),
+        _R.APP_UNREACHABLE: _silent(503),
         _R.EXCHANGE_UNREACHABLE: _silent(503),
         _R.OFFLINE: _silent(503),
         _R.KEY_LIST_STALE: _silent(503),

@@ -18,7 +18,7 @@ from consent.errors import Reason, Refusal
 from consent.keys import Keys, Kind, SigningKey
 from consent.request import Request
 from consent.seal import Sealed, open_sealed, seal, strict_json
-from consent.shapes import BASE64URL, DIGEST, PROVINCE, Members, Text, choice
+from consent.shapes import BASE64URL, DIGEST, PROVINCE, Maybe, Members, Text, choice
 from consent.showing import Person
 
 LIFE: Final = timedelta(minutes=5)
@@ -61,13 +61,15 @@ class Consent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What the library finds in the envelope: whose certificate, and which."""
+    """What the library finds in the envelope: whose certificate, and which. `other` is the ID number of the person who came
+    along as the other party; the library says whether that is so."""
 
     person: Person
     certificate: str
+    other: str | None = None
 
 
-_GRANT: Final = Members({"id": Text(18, 15), "name": Text(50), "certificate": HANDLE})
+_GRANT: Final = Members({"id": Text(18, 15), "name": Text(50), "certificate": HANDLE, "other": Maybe(Text(18, 15))})
 
 
 def seal_consent(
@@ -81,7 +83,12 @@ def seal_consent(
     now: datetime,
 ) -> str:
     """The consent token as text; its library is the one that the certificate's handle names."""
-    payload = {"id": grant.person.id_number, "name": grant.person.name, "certificate": grant.certificate}
+    payload = {
+        "id": grant.person.id_number,
+        "name": grant.person.name,
+        "certificate": grant.certificate,
+        "other": grant.other,
+    }
     claims = {
         "req": request.digest,
         "library": grant.certificate.partition(".")[0],
@@ -111,9 +118,10 @@ def open_consent(text: str, keys: Keys, *, request: Request, now: datetime) -> C
 
 def open_grant(consent: Consent, key: EnvelopeKey) -> Grant:
     """The envelope in a consent, for the library that it names."""
-    found: Any = strict_json(key.open(consent.envelope, info=consent.sealed.claims["req"]), depth=1, members=3)
+    found: Any = strict_json(key.open(consent.envelope, info=consent.sealed.claims["req"]), depth=1, members=4)
     if not _GRANT.fits(found):
         raise Refusal(Reason.DOCUMENT_CLAIMS, detail="grant")
     if found["certificate"].partition(".")[0] != consent.library:
         raise Refusal(Reason.CONSENT_MISMATCH, detail="certificate of another library")
-    return Grant(person=Person(id_number=found["id"], name=found["name"]), certificate=found["certificate"])
+    person = Person(id_number=found["id"], name=found["name"])
+    return Grant(person=person, certificate=found["certificate"], other=found["other"])

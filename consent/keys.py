@@ -303,6 +303,27 @@ class OneKey:
         return _valid(self.key, now, Reason.DOCUMENT_KEY_UNKNOWN)
 
 
+RECEIPTS: Final = "receipt+jwt"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptKeys:
+    """A ring for receipts alone, as it was `at` an instant: a receipt is checked for years, its key retires long before.
+
+    Whoever steals a retired key could write receipts of its time; their place in a ledger is what they cannot write.
+    """
+
+    ring: KeyRing
+    at: datetime
+    issued_after: datetime | None = None
+
+    def find(self, typ: str, kid: str, *, now: datetime) -> PublicKey:
+        """The key that could seal receipts then, whether it may today or not; Refusal(DOCUMENT_KEY_UNKNOWN)."""
+        if typ != RECEIPTS:
+            raise Refusal(Reason.DOCUMENT_KEY_UNKNOWN, detail=f"{typ} is judged by today's keys")
+        return self.ring.find(typ, kid, now=self.at)
+
+
 class KeyRing:
     """All keys that a room trusts. Empty rings and two keys under one name are refused, not papered over."""
 

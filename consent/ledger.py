@@ -36,8 +36,11 @@ class Act(StrEnum):
     SPENT = "SPENT"  # L1: a library spent a consent and sealed a copy
     DELIVERED = "DELIVERED"  # the desk acknowledged the copy
     ADMITTED = "ADMITTED"  # D2: a desk admitted a copy
+    REPORTED = "REPORTED"  # a desk told the code's province that it refused before asking
+    OBJECTED = "OBJECTED"  # a citizen objected to an entry of the history
     LOOKED = "LOOKED"  # a holder looked at holdings or history
     ISSUED = "ISSUED"  # a certificate came into the library
+    INVITED = "INVITED"  # a counter showed a code of its own
     CHANNEL = "CHANNEL"  # a channel was closed or opened
 
 

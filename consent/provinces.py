@@ -22,7 +22,8 @@ from consent.errors import Reason, Refusal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Province:
-    """One province. `code` is "31", `division` its GB/T 2260 code "310000"; names are for people to read."""
+    """One province. `code` is "31", `division` its GB/T 2260 code "310000", `twin_digit` the first digit of its typed
+    twins; names are for people to read."""
 
     code: str
     name_zh: str
@@ -32,6 +33,7 @@ class Province:
     app_name_en: str
     civil_affairs_zh: str
     division: str
+    twin_digit: str
 
 
 @cache

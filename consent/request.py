@@ -45,6 +45,7 @@ REQUEST: Final = Kind(
         "cause": Text(200, 1, _FREE),
         "code": DIGEST,
         "match": Maybe(DIGEST),
+        "other": Maybe(DIGEST),
         "digits": DIGEST,
         "declarations": Listing(SLUG, most=8),
         "answer_key": Text(PUBLIC_LENGTH, PUBLIC_LENGTH, BASE64URL),
@@ -58,7 +59,8 @@ REQUEST: Final = Kind(
 class Ask:
     """What a desk puts into a request; see `REQUEST` for the shapes.
 
-    `code` is the digest of the code's text, `declarations` the slugs of what the citizen must declare.
+    `code` is the digest of the code's text (of a typed twin a commitment, see `Aside.commit`), `declarations` the slugs of
+    what the citizen must declare.
     """
 
     unit: str
@@ -82,6 +84,7 @@ class Request:
     ask: Ask
     match: str | None
     digits: str
+    other: str | None = None
 
     @property
     def digest(self) -> str:
@@ -108,37 +111,55 @@ class Request:
 class Aside:
     """What only the code's province may see: the person at the counter and the digits on its screen.
 
-    `id_number` is None where the matter asks for no holder match. `salt` is 16 bytes.
+    `id_number` is None where the matter asks for no holder match. `other` is the ID number of the other party where two
+    people have come for one visit, None otherwise. `salt` is 16 bytes.
     """
 
     salt: bytes
     id_number: str | None
     digits: str
+    other: str | None = None
 
     def match(self) -> str | None:
         """The commitment to the ID number."""
         return None if self.id_number is None else _commitment(self.salt, "id", self.id_number)
 
+    def other_commitment(self) -> str | None:
+        """The commitment to the other party's ID number."""
+        return None if self.other is None else _commitment(self.salt, "other", self.other)
+
     def digits_commitment(self) -> str:
         """The commitment to the digits."""
         return _commitment(self.salt, "digits", self.digits)
 
+    def commit(self, what: str, value: str) -> str:
+        """A commitment to something else that the request came from, under the same salt."""
+        return _commitment(self.salt, what, value)
+
     def close(self, to: Recipient, *, request_digest: str) -> str:
         """The envelope that goes with the request."""
-        payload = {"salt": to_b64(self.salt), "id": self.id_number, "digits": self.digits}
+        payload = {"salt": to_b64(self.salt), "id": self.id_number, "digits": self.digits, "other": self.other}
         return close_envelope(to, json.dumps(payload).encode(), info=request_digest)
 
 
-_ASIDE: Final = Members({"salt": ID128, "id": Maybe(Text(18, 15)), "digits": Text(2, 2, re.compile(r"[0-9]{2}"))})
+_ASIDE: Final = Members(
+    {
+        "salt": ID128,
+        "id": Maybe(Text(18, 15)),
+        "digits": Text(2, 2, re.compile(r"[0-9]{2}")),
+        "other": Maybe(Text(18, 15)),
+    }
+)
 
 
 def open_aside(text: str, key: EnvelopeKey, request: Request) -> Aside:
     """The envelope beside a request; refused (DOCUMENT_CLAIMS) unless it is what the request commits to."""
-    found: Any = strict_json(key.open(text, info=request.digest), depth=1, members=3)
+    found: Any = strict_json(key.open(text, info=request.digest), depth=1, members=4)
     if not _ASIDE.fits(found):
         raise Refusal(Reason.DOCUMENT_CLAIMS, detail="aside")
-    aside = Aside(salt=from_b64(found["salt"]), id_number=found["id"], digits=found["digits"])
-    if aside.match() != request.match or aside.digits_commitment() != request.digits:
+    aside = Aside(salt=from_b64(found["salt"]), id_number=found["id"], digits=found["digits"], other=found["other"])
+    committed = (request.match, request.digits, request.other)
+    if (aside.match(), aside.digits_commitment(), aside.other_commitment()) != committed:
         raise Refusal(Reason.DOCUMENT_CLAIMS, detail="not what the request commits to")
     return aside
 
@@ -158,6 +179,7 @@ def seal_request(
         "cause": ask.cause,
         "code": ask.code,
         "match": aside.match(),
+        "other": aside.other_commitment(),
         "digits": aside.digits_commitment(),
         "declarations": list(ask.declarations),
         "answer_key": ask.answer_key,
@@ -182,7 +204,7 @@ def open_request(text: str, keys: Keys, *, holder_province: str, now: datetime) 
         declarations=tuple(claims["declarations"]),
         answer_key=claims["answer_key"],
     )
-    return Request(sealed=sealed, ask=ask, match=claims["match"], digits=claims["digits"])
+    return Request(sealed=sealed, ask=ask, match=claims["match"], digits=claims["digits"], other=claims["other"])
 
 
 def _commitment(salt: bytes, what: str, value: str) -> str:

@@ -39,7 +39,7 @@ SKEW: Final = timedelta(seconds=10)  # FAPI 2.0: a clock that is up to 10 s ahea
 
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _HEADER: Final = Members({"alg": Text(16), "kid": Text(64), "typ": Text(32)})
-_COMMON: Final[Mapping[str, Shape]] = MappingProxyType(
+COMMON: Final[Mapping[str, Shape]] = MappingProxyType(
     {"iss": Text(80), "aud": Text(80), "iat": EPOCH, "exp": EPOCH, "jti": ID128}
 )
 _JWS: Final = PyJWS(algorithms=["EdDSA", "ES256"])
@@ -172,7 +172,7 @@ def _unverified(kind: Kind, text: str) -> Mapping[str, Any]:
 
 
 def _members_of(kind: Kind) -> Members:
-    return Members({**_COMMON, **kind.claims})
+    return Members({**COMMON, **kind.claims})
 
 
 def _shape(kind: Kind, text: str) -> tuple[bytes, bytes]:

@@ -136,7 +136,7 @@ def _device(sealed: Sealed) -> PublicKey:
     return public_key(
         public_from_jwk(sealed.claims["dev"]),
         issuer=sealed.claims["sub"],
-        kinds=["approval+jwt"],
+        kinds=["approval+jwt", "standing+jwt"],
         not_before=sealed.issued_at - SKEW,
         not_after=sealed.expires_at + 2 * LIFE,
     )

@@ -71,6 +71,7 @@ SHOWING: Final = Machine(
         "OPEN": {"claim": "CLAIMED", "supersede": "SUPERSEDED", "expire": "EXPIRED", "refuse": "REFUSED"},
         "CLAIMED": {
             "answer": "ANSWERED",
+            "consent": "CONSENTED",  # by a standing answer, given before the scan
             "refuse": "REFUSED",
             "time_out": "TIMED_OUT",
         },
@@ -123,8 +124,11 @@ VISIT: Final = Machine(
     about="Kept by the desk: what the counter sees.",
     start="ASKED",
     moves={
-        "ASKED": {"fetch": "FETCHING", "refuse": "REFUSED", "undetermine": "UNDETERMINED"},
-        "FETCHING": {"admit": "PASSED", "refuse": "REFUSED", "undetermine": "UNDETERMINED"},
+        "ASKED": {"fetch": "FETCHING", "agree": "AGREED", "refuse": "REFUSED", "undetermine": "UNDETERMINED"},
+        # Two people for one visit: nothing is fetched before both agreed, nothing is shown before both copies are here.
+        "AGREED": {"fetch": "FETCHING", "refuse": "REFUSED", "undetermine": "UNDETERMINED"},
+        "FETCHING": {"admit": "PASSED", "hold": "HELD", "refuse": "REFUSED", "undetermine": "UNDETERMINED"},
+        "HELD": {"admit": "PASSED", "refuse": "REFUSED", "undetermine": "UNDETERMINED"},
         "UNDETERMINED": {"retry": "FETCHING"},
         "PASSED": {"clear": "CLEARED"},
     },

@@ -34,6 +34,12 @@ class Topic(StrEnum):
     WITHDRAWN = "withdrawn"  # library → code's province: withdrawn, or too late
     HOLDINGS = "holdings"  # code's province → library: who holds what
     HELD = "held"  # library → code's province
+    COME = "come"  # a phone's province → desk: it has read the counter's code, and here is its own
+    REPORT = "report"  # desk → code's province: refused before anything was asked
+    HISTORY = "history"  # an app's province → all: what has its citizen's history there
+    HISTORIED = "historied"  # and what it has
+    OBJECT = "object"  # an app's province → the entry's: an objection
+    OBJECTED = "objected"  # and its number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ run, `HUZHENG_FAIL_ON_SKIP=1` makes it a failure that shows its reason.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -43,6 +44,17 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
 
 def _why(longrepr: Any) -> str:
     return str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr)
+
+
+@pytest.fixture(autouse=True)
+def _logging_of_its_own() -> Iterator[None]:
+    """A program's entry point sends what libraries log to its own log, for the whole process; the next test must not
+    write into a stream that is closed by then."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ class Outer:
 
     @property
     def vendors(self) -> Vendors:
-        return Vendors(self.engine)
+        return Vendors(self.engine, profile="sandbox", by="test")
 
     @property
     def log(self) -> list[dict[str, Any]]:
@@ -136,7 +136,7 @@ class Outer:
         """No operation may answer with a reason that its description does not name."""
         if answer.content_type != PROBLEM_TYPE or answer.json["code"] == "ROUTE_UNKNOWN":
             return
-        endpoint, _ = self.app.url_map.bind("").match(path, method)
+        endpoint, _ = self.app.url_map.bind("").match(path.partition("?")[0], method)
         assert answer.json["code"] in ALWAYS | self.app.view_functions[endpoint].reasons, (path, answer.json)
 
     # The app and the phone ----------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def found_outer(
     app = create_app(made, clock=clock, log=new_log("wallet_api", clock, stream=lines))
     engine = open_engine(made.store)
     vendor_key = ECKey.generate_key("P-256")
-    Vendors(engine).add(
+    Vendors(engine, profile=made.profile, by="test").add(
         VENDOR, name="随申办 server", app=app_id, jwk=vendor_key.as_dict(private=False), scopes=SCOPES, now=START
     )
     return Outer(

@@ -283,7 +283,7 @@ def test_a_code_from_the_future_says_by_how_many_minutes(ahead: int, minutes: in
 # Whatever a camera hands us -------------------------------------------------------------------------------
 
 
-@settings(max_examples=count(2000, 200), deadline=None)
+@settings(max_examples=count(2000, 60), deadline=None)
 @given(
     st.one_of(
         st.text(),
@@ -295,7 +295,7 @@ def test_anything_is_a_code_or_is_refused(text: str) -> None:
     assert refused(text) in NO
 
 
-@settings(max_examples=count(2000, 200), deadline=None)
+@settings(max_examples=count(2000, 60), deadline=None)
 @given(st.sampled_from(list(KEYS)), st.integers(0, 111), st.binary(min_size=1, max_size=20))
 def test_a_code_with_a_piece_replaced_is_refused(alg: str, start: int, piece: bytes) -> None:
     whole = raw(new(KEYS[alg]))

@@ -26,6 +26,8 @@ from verifier.stores import inner
 from verifier.stores import library as library_tables
 from verifier.work import LEASE
 
+pytestmark = pytest.mark.full  # visits and processes: each takes seconds
+
 STEPS = ("D1", "C1", "C2", "L1", "D2")
 POINTS = tuple(f"{step}.{side}" for step in STEPS for side in ("before_commit", "after_commit"))
 ROUNDS = count(10, 1)

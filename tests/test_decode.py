@@ -112,6 +112,7 @@ def photographs() -> tuple[Row, ...]:
     return tuple(rows)
 
 
+@pytest.mark.full
 def test_the_cascade_loses_no_text_that_plain_zxing_reads() -> None:
     assert [row.file for row in photographs() if not row.plain <= row.cascade] == []
 

@@ -95,7 +95,12 @@ def test_an_absent_answer_is_undetermined_and_may_be_asked_for_again(reason: Rea
 
 def test_not_finding_a_certificate_is_never_a_no() -> None:
     undetermined = {reason for reason in Reason if outcome_of(reason) is Outcome.UNDETERMINED}
-    assert undetermined - UNAVAILABLE == {Reason.NOT_FOUND, Reason.NOT_DIGITISED, Reason.AMBIGUOUS}
+    assert undetermined - UNAVAILABLE == {
+        Reason.NOT_FOUND,
+        Reason.NOT_DIGITISED,
+        Reason.AMBIGUOUS,
+        Reason.PARTNER_MISSING,
+    }
     assert "不表示没有登记" in sentences(Reason.NOT_FOUND, "zh-CN", "citizen")
     assert outcome_of(None) is Outcome.PASSED
 
@@ -103,6 +108,8 @@ def test_not_finding_a_certificate_is_never_a_no() -> None:
 def test_only_waiting_helps_a_refusal_that_may_be_retried() -> None:
     assert {reason for reason in set(Reason) - UNAVAILABLE if row(reason).retry} == {
         Reason.TOO_MANY,
+        Reason.TWIN_LOCKED,
+        Reason.ASKED_TOO_OFTEN,
         Reason.IDEMPOTENCY_IN_FLIGHT,
     }
 

@@ -45,7 +45,7 @@ from tests.papers import (
 )
 
 EVERY_PAPER = pytest.mark.parametrize("paper", PAPERS, ids=[each.kind.typ for each in PAPERS])
-MANY = settings(max_examples=count(2000, 200), deadline=None)
+MANY = settings(max_examples=count(2000, 60), deadline=None)
 
 # Refusals that a reader of a sealed document may give; any other one would be a surprise to its callers.
 DOCUMENT = {reason for reason in Reason if reason.name.startswith("DOCUMENT_")} | {

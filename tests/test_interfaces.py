@@ -20,7 +20,8 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from consent.keys import SigningKey, load_key
 from consent.window import issuer_of, seal_window
-from tests.country import Stage
+from tests.counter_without_phone import counter
+from tests.country import MATTER_OF, Stage, ask
 from tests.counts import count
 from verifier.doors.guards import PEER
 from verifier.doors.guards import guards_of as verifier_guards
@@ -164,6 +165,11 @@ def _walk_all_doors(stage: Stage, scene: Any, desk: Honest, exchange: Honest) ->
     stage.pump()
     assert scene.client.visit(view.request_id).state == "PASSED"
     scene.client.clear(view.request_id)
+    type_ = scene.who.stories[0].type
+    scene.client.invite(ask(stage, scene.client, scene.who, code=None, matter=MATTER_OF[type_], type_=type_))
+    at = counter(stage)
+    at.begin()
+    assert at.answer().state == "PASSED"
     for app in (desk, exchange):
         for path in ("/health/live", "/health/ready", "/metrics", "/openapi.json"):
             assert Client(app).get(path).status_code == 200, path

@@ -47,6 +47,7 @@ def test_a_key_list_that_is_not_the_pinned_one_ends_the_start(
     assert "KEY_NOT_ALLOWED" in capsys.readouterr().err
 
 
+@pytest.mark.full
 @pytest.mark.network
 def test_run_serves_the_page_of_one_counter(tmp_path: Path) -> None:
     import urllib3

@@ -159,7 +159,7 @@ def _visit_on_paper(stage: Stage, certificate: str) -> tuple[Letter, Letter, Any
     consent = open_consent(token, home.ring, request=request, now=now)
     order = home.answer("33", consent.sealed.digest, Reason.WITHDRAWN, now=now)
     contents = {
-        Topic.FETCH: (desk, {"request": text, "consent": token}),
+        Topic.FETCH: (desk, {"request": text, "consent": token, "evidence": None}),
         Topic.WITHDRAW: (home, {"request": text, "consent": token, "answer": order}),
     }
     fetch, withdraw = (

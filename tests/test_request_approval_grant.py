@@ -187,7 +187,7 @@ def test_anything_else_beside_a_request_is_refused(content: Any) -> None:
     assert refused(open_aside, text, INNER, ASKED) is CLAIMS
 
 
-@settings(max_examples=count(2000, 100), deadline=None)
+@settings(max_examples=count(2000, 40), deadline=None)
 @given(st.binary(max_size=80))
 def test_whatever_lies_beside_a_request_is_read_or_refused(payload: bytes) -> None:
     text = close_envelope(INNER.recipient, payload, info=ASKED.digest)
@@ -334,7 +334,7 @@ def test_anything_else_in_a_consent_is_refused(content: Any) -> None:
     assert refused(open_grant, opened(CONSENT.forged(env=env)), VAULT) is CLAIMS
 
 
-@settings(max_examples=count(2000, 100), deadline=None)
+@settings(max_examples=count(2000, 40), deadline=None)
 @given(st.binary(max_size=80))
 def test_whatever_is_in_a_consent_is_read_or_refused(payload: bytes) -> None:
     env = close_envelope(VAULT.recipient, payload, info=ASKED.digest)

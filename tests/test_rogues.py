@@ -31,6 +31,8 @@ from verifier.peers import CONTENTS
 from verifier.stores import inner
 from verifier.stores import library as library_tables
 
+pytestmark = pytest.mark.full  # visits and processes: each takes seconds
+
 
 def sent(stage: Stage, topic: Topic) -> Letter:
     """The first letter about this that went over a wire."""
@@ -269,7 +271,7 @@ def fetched_anew(stage: Stage, letter: Letter, **changes: Any) -> Letter:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"method": "express"}, Reason.APPROVAL_METHOD_NOT_ALLOWED),
+        ({"method": "counter-code"}, Reason.APPROVAL_METHOD_NOT_ALLOWED),
         ({"grant": lambda it: replace(it, certificate=f"34.{new_id()}")}, Reason.CONSENT_MISMATCH),
         ({"grant": lambda it: replace(it, certificate=f"33.{new_id()}")}, Reason.NOT_FOUND),
         (

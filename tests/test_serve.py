@@ -99,7 +99,7 @@ def test_every_process_can_read_its_settings(founded: Founded, mtls: bool) -> No
         "scanner_kiosk": read_kiosk_settings,
     }
     plan = plan_of(founded, mtls=mtls)
-    assert len(plan.services) == 4 + 4 + 4 + 1 + 1
+    assert len(plan.services) == 4 + 4 + 4 + 4 + 1 + 1
     for service in plan.services:
         readers[service.room](service.environment)
     listed = read_windows(Path(plan.service(COUNTER).environment["HUZHENG_KIOSK_WINDOWS"]), sandbox=True)
@@ -180,7 +180,7 @@ def test_a_setting_that_serve_decides_itself_is_refused(
 def test_tuning_reaches_the_processes_of_its_room_only(founded: Founded) -> None:
     plan = plan_of(founded, tuned={"HUZHENG_WALLET_OPENINGS_PER_MINUTE": "600"})
     told = [service.room for service in plan.services if "HUZHENG_WALLET_OPENINGS_PER_MINUTE" in service.environment]
-    assert told == ["wallet_api"] * 4
+    assert told == ["wallet_api"] * 8  # doors and deliverers
 
 
 # --- the folder and the ports ---------------------------------------------------------------------
@@ -444,6 +444,7 @@ def check_names_on_the_wire(wire: Wire, *, there: bool) -> None:
         wire.post(wire.letter("31"), certificate=stranger)
 
 
+@pytest.mark.full
 @pytest.mark.network
 def test_the_exchange_knows_its_senders_by_their_certificates(founded: Founded, children: Children) -> None:
     files = make_certificates(founded.folder / "tls", NAMES, now=CLOCK.now())

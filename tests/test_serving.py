@@ -36,7 +36,7 @@ from verifier.settings import read_settings
 from verifier.stores import inner
 from verifier.stores.exchange import letters
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.full]
 
 READY_TRIES = 600
 READY_STEP_S = 0.05

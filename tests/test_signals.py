@@ -100,6 +100,7 @@ def test_without_hints_the_wait_ends_in_time(signals: Signals) -> None:
         assert 0.3 <= time.monotonic() - began < 0.5
 
 
+@pytest.mark.full
 def test_a_lost_hint_costs_two_seconds(signals: Signals) -> None:
     with signals.listen("errand") as ear:
         _wait_for(ear, Wake.REDIS, lambda: signals.notify("errand"))
@@ -110,6 +111,7 @@ def test_a_lost_hint_costs_two_seconds(signals: Signals) -> None:
         assert 1.9 < time.monotonic() - began < 2.5
 
 
+@pytest.mark.full
 def test_losing_redis_means_polling_and_its_return_means_hints(server: Valkey, signals: Signals) -> None:
     with signals.listen("errand") as ear:
         _wait_for(ear, Wake.REDIS, lambda: signals.notify("errand"))
@@ -132,6 +134,7 @@ def test_a_waiting_ear_looks_at_once_when_redis_dies(server: Valkey, signals: Si
         assert waiting.result(timeout=2) is Wake.POLLING
 
 
+@pytest.mark.full
 def test_a_redis_that_hangs_is_noticed(server: Valkey, signals: Signals) -> None:
     assert server.pid is not None
     with signals.listen("errand") as ear:
@@ -179,6 +182,7 @@ def test_without_redis_everybody_polls(url: str | None) -> None:
         assert ear.wait(0.01) is Wake.TIMEOUT
 
 
+@pytest.mark.full
 def test_a_server_that_is_no_redis_is_like_none() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
 

@@ -80,7 +80,7 @@ def test_nothing_leads_out_of_an_end(machine: Machine) -> None:
         assert not any(state in machine.sources(event) for event in events(machine))
 
 
-@settings(max_examples=count(2000, 200), deadline=None)
+@settings(max_examples=count(2000, 60), deadline=None)
 @given(st.sampled_from(MACHINES), st.data())
 def test_whatever_happens_in_whatever_order_a_life_stays_in_its_table(machine: Machine, data: st.DataObject) -> None:
     state, ended = machine.start, False
@@ -118,7 +118,7 @@ def test_nothing_is_delivered_that_was_not_consented_to() -> None:
 
 def test_a_visit_passes_only_by_being_admitted() -> None:
     assert {event for row in VISIT.moves.values() for event, to in row.items() if to == "PASSED"} == {"admit"}
-    assert VISIT.sources("admit") == {"FETCHING"}
+    assert VISIT.sources("admit") == {"FETCHING", "HELD"}
 
 
 def test_the_page_in_the_docs_is_what_the_tables_draw() -> None:

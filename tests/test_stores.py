@@ -162,6 +162,7 @@ def test_writers_that_read_first_lose_no_update(words: Engine) -> None:
         assert connection.execute(select(instants.c.word)).scalar_one() == "80"
 
 
+@pytest.mark.full
 def test_an_exhausted_pool_is_no_answer(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'store.db'}", must_exist=False, pool_size=1)
     with reading(engine), pytest.raises(Unavailable) as silent, reading(engine):
@@ -363,6 +364,7 @@ def _migrate_from_another_process(url: str) -> None:
     check_schema(engine, handover.OWNER)
 
 
+@pytest.mark.full
 def test_processes_that_start_together_migrate_once(url: str) -> None:
     with ProcessPoolExecutor(3, mp_context=PROCESSES_OF_THEIR_OWN) as pool:
         for done in [pool.submit(_migrate_from_another_process, url) for _ in range(3)]:

@@ -282,6 +282,7 @@ def test_an_answer_is_kept_for_a_day(outer: Outer) -> None:
     assert _once(outer, "third", seconds=KEPT_FOR.total_seconds()).body == "third"
 
 
+@pytest.mark.full
 def test_a_second_request_does_not_overtake_the_first(outer: Outer) -> None:
     begun, go = Event(), Event()
 
@@ -347,7 +348,7 @@ def test_vendors_and_their_answers_on_postgresql() -> None:
         for owner in (handover.OWNER, tables.OWNER):
             migrate(engine, owner)
         assert schema_differences(engine, tables.OWNER, others=[handover.OWNER]) == []
-        vendors = Vendors(engine)
+        vendors = Vendors(engine, profile="sandbox")
         key = ECKey.generate_key("P-256").as_dict(private=False)
         vendors.add("vendor", name="n", app="a", jwk=key, scopes=SCOPES, now=START)
         vendors.keep_token("t" * 43, "vendor", " ".join(SCOPES), now=START)
@@ -410,6 +411,7 @@ def test_an_operator_founds_a_store_and_runs_the_register(
     assert "HUZHENG_WALLET_STORE" in run("openapi", status=2)
 
 
+@pytest.mark.full
 def test_the_command_ends_with_its_status() -> None:
     environment = {"PATH": os.environ["PATH"], "HUZHENG_WALLET_PROVINCE": "99"}
     command = [sys.executable, "-m", "wallet_api", "migrate"]

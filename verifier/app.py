@@ -29,6 +29,7 @@ from verifier.doors.problems import ProblemApi
 from verifier.exchange.channels import Channels
 from verifier.exchange.client import EXCHANGE
 from verifier.exchange.relay import Relay
+from verifier.named import FailedTries
 from verifier.province import Province
 from verifier.settings import Settings, checked, pairs
 from verifier.stores import exchange as exchange_tables
@@ -46,10 +47,13 @@ def create_province_app(
     settings = checked(settings)
     app, api, meters = _bare("verifier", settings, clock, log)
     app.extensions["verifier"] = province
+    meters.registry.register(FailedTries(province.office))
     window = RequiresWindow(province.desk, clock)
     mailbox = RequiresPeer(_tokens(settings), only=EXCHANGE)
     chosen = {
-        "counters": counter_door(province.desk, window, clock, province.office.signals),
+        "counters": counter_door(
+            province.desk, province.peers.cards, province.peers.invitations, window, clock, province.office.signals
+        ),
         "mailbox": mailbox_door(province.peers, mailbox, clock),
     }
     for door in (

@@ -3,10 +3,14 @@
 `claim`, from a desk's letter (all judged at the instant at which the desk sealed its request, which may be a minute ago):
  1. request      sealed by the desk that sent the letter, allowed by its own province's scope, catalogue and fields; one
                  that has claimed already gets its answer again
- 2. code         the very code that the request names, ours, genuine, alive
+ 2. code         the very code that the request names, ours, genuine, alive; a twin or simple code see `verifier.named`,
+                 an app's own string `verifier.scanned`
  3. showing      in the hand-over store, its login assertion opened again; slice current or the one before
- 4. holder       the person at the counter is the person of the phone; a mismatch refuses before anything is claimed
+ 4. holder       the person at the counter is the person of the phone; a mismatch refuses before anything is claimed, and
+                 so does a citizen who has been asked often enough (`verifier.pressing`)
  5. **C1**       the claim, unique for the showing, its ledger entry, and the sheet for the phone, in one transaction
+ 6. express      a standing answer that fits this very request becomes the consent at once (C2); one that does not changes
+                 nothing, and the citizen reads the sheet
 
 `approve`, from an errand of wallet_api, of which nothing is believed but signatures:
  1. the device key of the login signed an answer to this very request, in time, used once
@@ -24,7 +28,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -34,7 +38,7 @@ from consent.answer import open_answer
 from consent.approval import Approval, Decision, open_approval
 from consent.b64 import digest_of
 from consent.clock import rfc3339, shanghai_date
-from consent.code import fresh, open_code
+from consent.code import PREFIX, Form, fresh, open_code
 from consent.errors import UNAVAILABLE, Outcome, Reason, Refusal, Unavailable, outcome_of
 from consent.failpoint import reach
 from consent.grant import CONSENT, Consent, Grant, open_consent, seal_consent
@@ -44,17 +48,23 @@ from consent.people import CitizenId
 from consent.provinces import province, provinces
 from consent.receipt import Position, seal_receipt
 from consent.request import Aside, Request, open_aside, open_request
-from consent.seal import SKEW, unverified_issue
-from consent.showing import Holder, judge_slice, open_holder, read_slice
+from consent.seal import SKEW, Sealed, unverified_issue
+from consent.showing import Holder, Person, judge_slice, open_holder, read_slice
+from consent.standing import Standing, offer_digest, open_standing
 from consent.states import CLAIM
-from consent.stores import handover
+from consent.stores import handover, standings
 from consent.stores.base import attempt, reading
 from consent.stores.handover import ShowingRow
 from consent.transport import Letter, Topic, letter_from
 from verifier.admit import Permitted
+from verifier.history import History
+from verifier.named import Shown, claimed, find_showing, mismatched
 from verifier.office import Office, showing_topic
-from verifier.sheet import write_sheet
+from verifier.pressing import judge_pressing
+from verifier.scanned import NoResolver, Resolver, recognise, resolved
+from verifier.sheet import write_offer, write_sheet
 from verifier.stores import inner
+from verifier.stores.history import EntryRow
 from verifier.stores.inner import ClaimRow
 from verifier.stores.ledger import append
 
@@ -65,43 +75,75 @@ _GONE: Final[Mapping[str, Reason]] = {"SUPERSEDED": Reason.CODE_SUPERSEDED, "EXP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """How the citizen agreed (one of `consent.grant.METHODS`), and the document that proves it."""
+
+    method: str
+    sealed: Sealed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Consents:
     """Claims and consents of one province's citizens."""
 
     office: Office
+    resolver: Resolver = field(default_factory=NoResolver)
 
     def claim(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """C1, in the order above. A refusal after step 1's seal goes to the desk as a letter, before it as an error."""
         request = open_request(content["request"], self.office.ring, holder_province=self.office.province, now=now)  # 1
         if request.desk != letter.sender:
             raise Refusal(Reason.SENDER_UNKNOWN, detail="a request of another desk")
+        seen: list[str] = []  # the showing, once it is found: a refusal stands in its holder's history
         try:
-            self._claim(request, content, now=now)
+            self._claim(request, content, seen, now=now)
         except Refusal as no:
-            self._refuse(request, no.reason, now=now)
+            self._refuse(request, no.reason, content["code"], seen, now=now)
+        except Unavailable as silent:
+            if silent.reason is not Reason.APP_UNREACHABLE:
+                raise
+            # The letter has arrived; that the app says nothing is for the counter to hear now, while somebody stands there.
+            self.office.log.warning("app_silent", request_id=request.id, detail=silent.detail)
+            self._refuse(request, silent.reason, content["code"], seen, now=now)
 
-    def _claim(self, request: Request, content: Mapping[str, Any], *, now: datetime) -> None:
+    def _claim(self, request: Request, content: Mapping[str, Any], seen: list[str], *, now: datetime) -> None:
         may = self.office.judge(request)
         if self._answered(request, now=now):
             return
-        showing_id, number = self._showing_of(request, content["code"], now=now)  # 2
+        aside = open_aside(content["aside"], self.office.envelope_key, request)
+        shown = self._shown(request, aside, content["code"], now=now)  # 2
+        seen.append(shown.showing_id)
         with reading(self.office.handover) as conn:
-            showing = handover.find(conn, showing_id)
+            showing = handover.find(conn, shown.showing_id)
         if showing is None:
             # Unknown looks like expired: nobody learns which showings there were.
             raise Refusal(Reason.CODE_EXPIRED, detail="no such showing")
         holder = self._holder(showing)  # 3
-        judge_slice(number, opened_at=showing.opened_at, now=request.sealed.issued_at)
-        aside = open_aside(content["aside"], self.office.envelope_key, request)
+        if shown.number is not None:
+            judge_slice(shown.number, opened_at=showing.opened_at, now=request.sealed.issued_at)
         with reading(self.office.inner) as conn:
-            if inner.find_claim(conn, showing_id) is not None:
-                raise Refusal(Reason.CODE_ALREADY_USED, detail="claimed by another request")
+            claim = inner.find_claim(conn, shown.showing_id)
+        if claim is not None:
+            if self._answered(request, now=now):
+                return  # this very letter, which arrived twice at once
+            raise Refusal(shown.gone(Reason.CODE_ALREADY_USED), detail="claimed by another request")
         if showing.state in _GONE:
-            raise Refusal(_GONE[showing.state], detail=showing.state)
-        self._match(holder, aside, now=now)  # 4
-        self._store_claim(showing, request, may, aside, now=now)  # 5
+            raise Refusal(shown.gone(_GONE[showing.state]), detail=showing.state)
+        try:
+            self._match(holder, aside, now=now)  # 4
+        except Refusal:
+            mismatched(self.office, request, shown, now=now)
+            raise
+        judge_pressing(self.office, History(office=self.office).name_of(holder), request, now=now)
+        self._store_claim(showing, request, may, aside, shown, content["aside"], now=now)  # 5
+        claimed(self.office, shown)
+        self._stand(shown.showing_id, holder, request, may, content["code"], now=now)  # 6
 
-    def _showing_of(self, request: Request, code_text: str, *, now: datetime) -> tuple[str, int]:
+    def _shown(self, request: Request, aside: Aside, code_text: str, *, now: datetime) -> Shown:
+        if (name := recognise(code_text)).form is Form.APP:
+            return resolved(self.resolver, self.office.province, request, name, now=now)
+        if not code_text.startswith(PREFIX):
+            return find_showing(self.office, request, aside, code_text, now=now)
         if digest_of(code_text.encode()) != request.ask.code:
             raise Refusal(Reason.CODE_MALFORMED, detail="not the code that the request names")
         judged_at = request.sealed.issued_at
@@ -110,7 +152,8 @@ class Consents:
         code = fresh(open_code(code_text, self.office.ring, now=now), now=judged_at)
         if code.province != self.office.province:
             raise Refusal(Reason.WRONG_PROVINCE, detail="a code of another province")
-        return read_slice(code.cti, self.office.showing_key)
+        showing_id, number = read_slice(code.cti, self.office.showing_key)
+        return Shown(showing_id=showing_id, number=number, form=Form.CODE)
 
     def _holder(self, showing: ShowingRow) -> Holder:
         # The row is the outer network's; the login assertion in it is not. It was alive when the showing was opened.
@@ -137,7 +180,15 @@ class Consents:
         return True
 
     def _store_claim(
-        self, showing: ShowingRow, request: Request, may: Permitted, aside: Aside, *, now: datetime
+        self,
+        showing: ShowingRow,
+        request: Request,
+        may: Permitted,
+        aside: Aside,
+        shown: Shown,
+        envelope: str,
+        *,
+        now: datetime,
     ) -> None:
         row = ClaimRow(
             showing_id=showing.showing_id,
@@ -154,8 +205,12 @@ class Consents:
             reply=None,
             claimed_at=now,
             answer_by=now + ANSWER_WITHIN,
+            named=shown.form.value,
+            aside=None if aside.other is None else envelope,
         )
         sheet = write_sheet(request, may, digits=_choices(aside.digits), asked_at=now, answer_by=row.answer_by)
+        history = History(office=self.office)
+        past = history.entry(showing.showing_id, self._holder(showing), request, now=now)
 
         def c1(conn: Connection) -> bool:
             if not inner.add_claim(conn, row):
@@ -163,6 +218,7 @@ class Consents:
             append(conn, inner.ledger, Act.CLAIMED, {"request": request.digest, "desk": request.desk}, now=now)
             body = {"sheet": sheet, "request": request.digest}
             inner.hand_over(conn, "sheet", showing.showing_id, body, now=now, once_key=f"sheet:{request.digest}")
+            history.asked(conn, past)
             reach("C1.before_commit")
             return True
 
@@ -170,15 +226,43 @@ class Consents:
             reach("C1.after_commit")
             self.office.wake_worker()
         elif not self._answered(request, now=now):
-            raise Refusal(Reason.CODE_ALREADY_USED, detail="claimed in the same moment")
+            raise Refusal(shown.gone(Reason.CODE_ALREADY_USED), detail="claimed in the same moment")
 
-    def _refuse(self, request: Request, reason: Reason, *, now: datetime) -> None:
-        """Tell the desk no, once for each request, with a ledger entry. Nothing of the showing is used up."""
+    def _stand(
+        self, showing_id: str, holder: Holder, request: Request, may: Permitted, code_text: str, *, now: datetime
+    ) -> None:
+        with reading(self.office.handover) as conn:
+            text = standings.find(conn, showing_id)
+        with reading(self.office.inner) as conn:
+            claim = inner.claim_of_request(conn, request.digest)
+        if text is None or claim is None:
+            return
+        try:
+            standing = open_standing(text, holder.device, province=self.office.province, showing_id=showing_id, now=now)
+            _judge_standing(standing, request, may, code_text)
+        except Refusal:
+            return  # agreed to something else, or too long ago: the sheet asks
+        agreed = Agreed(method="express", sealed=standing.sealed)
+        person = holder.person(self.office.envelope_key)
+        self.consent(claim, person, request, agreed, standing.certificate, now=now)
+
+    def _refuse(self, request: Request, reason: Reason, code_text: str, seen: list[str], *, now: datetime) -> None:
+        past = History(office=self.office).refusal(seen[0] if seen else None, code_text, request, now=now)
+        self.refuse(request, reason, past, now=now)
+
+    def refuse(self, request: Request, reason: Reason, past: EntryRow | None, *, now: datetime) -> None:
+        """Tell the desk no, once for each request, with a ledger entry, and `past` for the holder's history. Nothing of a
+        showing is used up."""
         reply = self._reply(request, reason, now=now)
 
         def tell(conn: Connection) -> None:
             if inner.post(conn, reply, ref=request.digest, now=now, once_key=f"refuse:{request.digest}"):
-                append(conn, inner.ledger, Act.REFUSED, {"request": request.digest, "reason": reason}, now=now)
+                position = append(
+                    conn, inner.ledger, Act.REFUSED, {"request": request.digest, "reason": reason}, now=now
+                )
+                receipt = self._receipt(request, None, reason, position, now=now)
+                if past is not None:
+                    History.refused(conn, past, reason, receipt=receipt, now=now)
 
         attempt(self.office.inner, tell)
         self.office.wake_worker()
@@ -196,7 +280,7 @@ class Consents:
         if claim.answer_by < now:
             # `expire` will say so. A token sealed now would outlive the end that it is believed to have.
             raise Refusal(Reason.TIMED_OUT, detail="the answer came after its time")
-        holder, request = self._holder(showing), self._request(claim)
+        holder, request = self._holder(showing), self.request_of(claim)
         approval = open_approval(  # 1
             approval_text,
             holder.device,
@@ -207,7 +291,7 @@ class Consents:
         if approval.decision is Decision.WITHDRAW:
             raise Refusal(Reason.STATE_FORBIDS, detail="nothing to withdraw yet")
         if approval.decision is Decision.DECLINE:  # 2
-            self._close(claim, request, Act.DECLINED, Reason.DECLINED, approval, now=now)
+            self.close(claim, request, Act.DECLINED, Reason.DECLINED, approval.sealed, now=now)
             return
         try:
             if approval.digits is None or not secrets.compare_digest(approval.digits, claim.digits):  # 3
@@ -217,9 +301,10 @@ class Consents:
             certificate = self._picked(showing, request, approval)  # 5
         except (Refusal, Unavailable) as no:
             act = Act.UNDETERMINED if outcome_of(no.reason) is Outcome.UNDETERMINED else Act.REFUSED
-            self._close(claim, request, act, no.reason, approval, now=now)
+            self.close(claim, request, act, no.reason, approval.sealed, now=now)
             return
-        self._consent(claim, holder, request, approval, certificate, now=now)  # 6
+        agreed = Agreed(method="app", sealed=approval.sealed)
+        self.consent(claim, holder.person(self.office.envelope_key), request, agreed, certificate, now=now)  # 6
 
     def _picked(self, showing: ShowingRow, request: Request, approval: Approval) -> str:
         """The chosen certificate's handle; else what may be said now that the citizen has agreed."""
@@ -238,22 +323,23 @@ class Consents:
         undigitised = any(found["undigitised"] for found in answers.values())
         raise Refusal(Reason.NOT_DIGITISED if undigitised else Reason.NOT_FOUND)
 
-    def _consent(
+    def consent(
         self,
         claim: ClaimRow,
-        holder: Holder,
+        person: Person,
         request: Request,
-        approval: Approval,
+        agreed: Agreed,
         certificate: str,
         *,
         now: datetime,
     ) -> None:
+        """C2: seal the consent and send it, unless this claim has its answer already."""
         text = seal_consent(
-            Grant(person=holder.person(self.office.envelope_key), certificate=certificate),
+            Grant(person=person, certificate=certificate, other=self._other(claim, request)),
             self.office.consent_key,
             request=request,
-            method="app",
-            evidence=approval.sealed.digest,
+            method=agreed.method,
+            evidence=agreed.sealed.digest,
             library=self.office.keylist.recipient(certificate.partition(".")[0]),
             now=now,
         )
@@ -266,9 +352,10 @@ class Consents:
         )
 
         def c2(conn: Connection) -> None:
-            if not self._first(conn, claim, approval, "consent", consent=text, reply=json.dumps(reply.to_json())):
+            columns = {"consent": text, "reply": json.dumps(reply.to_json())}
+            if not self._first(conn, claim, agreed.sealed, "consent", **columns):
                 return
-            entry = {"request": request.digest, "approval": approval.sealed.digest, "method": "app"}
+            entry = {"request": request.digest, "approval": agreed.sealed.digest, "method": agreed.method}
             append(conn, inner.ledger, Act.CONSENTED, entry, now=now)
             inner.post(conn, reply, ref=request.digest, now=now)
             self._settle(conn, claim.showing_id, "consent", request.digest, now=now)
@@ -278,23 +365,28 @@ class Consents:
         reach("C2.after_commit")
         self.office.wake_worker()
 
-    def _close(
+    def _other(self, claim: ClaimRow, request: Request) -> str | None:
+        return None if claim.aside is None else open_aside(claim.aside, self.office.envelope_key, request).other
+
+    def close(
         self,
         claim: ClaimRow,
         request: Request,
         act: Act,
         reason: Reason,
-        approval: Approval | None,
+        sealed: Sealed | None,
         *,
         now: datetime,
     ) -> None:
-        """End a claim without a consent and tell both sides; the desk hears what a counter may hear."""
+        """End a claim without a consent and tell both sides; the desk hears what a counter may hear. `sealed` is the answer
+        that ended it, where there was one."""
         told = Reason.NOT_AUTHORISED if reason in (Reason.DECLINED, Reason.TIMED_OUT) else reason
         reply = self._reply(request, told, now=now)
         event = {Act.DECLINED: "decline", Act.TIMED_OUT: "time_out", Act.UNDETERMINED: "undetermine"}.get(act, "refuse")
 
         def end(conn: Connection) -> None:
-            if not self._first(conn, claim, approval, "end", reason=reason.value, reply=json.dumps(reply.to_json())):
+            columns = {"reason": reason.value, "reply": json.dumps(reply.to_json())}
+            if not self._first(conn, claim, sealed, "end", **columns):
                 return
             position = append(conn, inner.ledger, act, {"request": request.digest, "reason": reason}, now=now)
             inner.post(conn, reply, ref=request.digest, now=now)
@@ -304,15 +396,14 @@ class Consents:
         attempt(self.office.inner, end)
         self.office.wake_worker()
 
-    def _first(self, conn: Connection, claim: ClaimRow, approval: Approval | None, event: str, **columns: Any) -> bool:
-        """Whether this answer is the first for its claim, and its approval was never used before."""
-        if approval is not None:
-            columns["approval_digest"] = approval.sealed.digest
+    def _first(self, conn: Connection, claim: ClaimRow, sealed: Sealed | None, event: str, **columns: Any) -> bool:
+        """Whether this answer is the first for its claim, and the document behind it was never used before."""
+        if sealed is not None:
+            columns["approval_digest"] = sealed.digest
         if not inner.move_claim(conn, claim.showing_id, CLAIM, event, **columns):
             return False
-        if approval is None:
+        if sealed is None:
             return True
-        sealed = approval.sealed
         if not inner.use_once(conn, f"{claim.showing_id}:{sealed.issuer}", sealed.jti, sealed.expires_at):
             raise Refusal(Reason.DOCUMENT_REPLAYED, detail="approval")
         return True
@@ -325,7 +416,7 @@ class Consents:
             claim = inner.find_claim(conn, showing_id)
         if showing is None or claim is None or claim.consent is None:
             raise Refusal(Reason.CONSENT_UNKNOWN, detail="nothing was consented to")
-        holder, request = self._holder(showing), self._request(claim)
+        holder, request = self._holder(showing), self.request_of(claim)
         approval = open_approval(
             approval_text,
             holder.device,
@@ -371,7 +462,7 @@ class Consents:
         with reading(self.office.inner) as conn:
             claims = inner.claims_under(conn, request_id)
         for claim in claims:
-            request = self._request(claim)
+            request = self.request_of(claim)
             if claim.consent is not None:
                 consent = self._kept_consent(claim.consent, request)
                 if consent.sealed.digest == digest:
@@ -386,7 +477,7 @@ class Consents:
             raise Refusal(Reason.REQUEST_UNKNOWN, detail="not asked by this desk")
         if claim.consent is None:
             raise Refusal(Reason.STATE_FORBIDS, detail="nothing can have been fetched without a consent")
-        request = self._request(claim)
+        request = self.request_of(claim)
         answer = open_answer(
             content["answer"],
             self.office.ring,
@@ -423,7 +514,7 @@ class Consents:
         if showing is None or claim is None or showing.request_digest == request_digest:
             return
         reason = _GONE.get(showing.state, Reason.CODE_EXPIRED)
-        self._close(claim, self._request(claim), Act.REFUSED, reason, None, now=now)
+        self.close(claim, self.request_of(claim), Act.REFUSED, reason, None, now=now)
 
     def _end(
         self, claim: ClaimRow, request: Request, act: Act, event: str, reason: Reason | None, *, now: datetime
@@ -457,7 +548,7 @@ class Consents:
             dead = now - CONSENT_LIFE - SKEW
             stale = inner.overdue_claims(conn, state="CONSENTED", before=dead, limit=limit)
         for claim in silent:
-            self._close(claim, self._request(claim), Act.TIMED_OUT, Reason.TIMED_OUT, None, now=now)
+            self.close(claim, self.request_of(claim), Act.TIMED_OUT, Reason.TIMED_OUT, None, now=now)
         for claim in stale:
             self._expire_consent(claim, now=now)
         return len(silent) + len(stale)
@@ -466,14 +557,15 @@ class Consents:
         """The token has died and nobody told us how the visit ended; a withdrawal that waited for this is done."""
         with reading(self.office.handover) as conn:
             showing = handover.find(conn, claim.showing_id)
-        request = self._request(claim)
+        request = self.request_of(claim)
         too_late = claim.reason == Reason.WITHDRAWAL_TOO_LATE
         if showing is not None and showing.state == "WITHDRAWING" and not too_late:
             self._end(claim, request, Act.WITHDRAWN, "withdrawn", Reason.WITHDRAWN, now=now)
         else:
             self._end(claim, request, Act.UNDETERMINED, "undetermine", Reason.DEADLINE, now=now)
 
-    def _request(self, claim: ClaimRow) -> Request:
+    def request_of(self, claim: ClaimRow) -> Request:
+        """The request that claimed, as it was judged then."""
         return open_request(
             claim.request, self.office.archive, holder_province=self.office.province, now=claim.claimed_at
         )
@@ -534,7 +626,25 @@ class Consents:
         body = {"event": event, "reason": reason, "result": result}
         kind = "pause" if event == "undetermine" and result is None else event
         inner.hand_over(conn, "settle", showing_id, body, now=now, once_key=f"settle:{kind}:{request_digest}")
+        History.settled(conn, event, request_digest, reason=reason, receipt=receipt, now=now)
         self.office.wake(showing_topic(showing_id))
+
+
+def _judge_standing(standing: Standing, request: Request, may: Permitted, code_text: str) -> None:
+    """Pass a standing answer that was given for exactly this; Refusal where it was not.
+
+    It wants a genuine code on a phone: whoever only knows twelve digits has not shown that the citizen is here.
+    """
+    if not code_text.startswith(PREFIX):
+        raise Refusal(Reason.APPROVAL_METHOD_NOT_ALLOWED, detail="express wants a signed code")
+    if "express" not in may.matter.methods:
+        raise Refusal(Reason.APPROVAL_METHOD_NOT_ALLOWED, detail=f"express for {may.matter.slug}")
+    if (standing.unit, standing.matter) != (request.ask.unit, request.ask.matter):
+        raise Refusal(Reason.APPROVAL_MISMATCH, detail="stands for another unit or matter")
+    if standing.offer != offer_digest(write_offer(request.desk, may, request.ask.fields)):
+        raise Refusal(Reason.APPROVAL_MISMATCH, detail="more or other than was offered")
+    if missing := set(request.ask.declarations) - set(standing.declarations):
+        raise Refusal(Reason.DECLARATION_MISSING, detail=", ".join(sorted(missing)))
 
 
 def _choices(digits: str) -> list[str]:

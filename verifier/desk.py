@@ -3,7 +3,7 @@
 Order of checks in `present`, cheap and safe ones first; nothing is written before all of them have passed:
  1. window      its key held (`proof`, before the body is even read), its unit is found in this province's own scope
  2. officer     sign-in is not built yet; the request and the receipt say "not-verified"
- 3. code        shape, key, signature, time
+ 3. code        shape, key, signature, time; of a typed twin or a simple code the shape, and a try left (`named`)
  4. scope       matter, day, unit, certificate type, fields (`admit.permitted`)
  5. precondition ticked by the officer, holder match given
  6. **D1**      the sealed request, its ledger entry and the letter to the code's province, in one transaction
@@ -24,7 +24,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -32,10 +32,10 @@ from sqlalchemy import Connection
 
 from consent.annotated_copy import COPY, CopyBody, open_copy
 from consent.answer import open_answer
-from consent.b64 import digest_of
+from consent.card import open_card
 from consent.clock import shanghai_date
-from consent.code import fresh, open_code
-from consent.envelope import envelope_key, new_envelope_key
+from consent.code import Form, Name, fresh, open_code
+from consent.envelope import close_envelope, envelope_key, new_envelope_key
 from consent.errors import Outcome, Reason, Refusal, outcome_of, seen_at_counter
 from consent.failpoint import reach
 from consent.grant import CONSENT, Consent, open_consent
@@ -43,17 +43,23 @@ from consent.ledger import Act
 from consent.people import CitizenId
 from consent.receipt import seal_receipt
 from consent.request import NO_OFFICER, REQUEST, Aside, Ask, Request, open_request, seal_request
-from consent.seal import strict_json, unverified_issue
+from consent.seal import signed_digest, strict_json, unverified_issue
 from consent.shapes import ID128, Members, Text
 from consent.states import VISIT
 from consent.stores.base import attempt, reading
 from consent.transport import Letter, Topic
 from consent.window import Proof, issuer_of, open_window
+from verifier import couples, named
 from verifier.admit import Admission, Permitted, admit, permitted, prerequisites
+from verifier.couples import Together
+from verifier.history import report
 from verifier.matters.catalogue import Matter
 from verifier.matters.scope import Unit
+from verifier.named import binding
 from verifier.office import Office, visit_topic
+from verifier.scanned import recognise
 from verifier.stores import inner
+from verifier.stores.cards import evidence_of
 from verifier.stores.inner import VisitRow
 from verifier.stores.ledger import append
 
@@ -76,6 +82,8 @@ class Presentation:
     match: str | None
     preconditions: tuple[str, ...]
     digest: str
+    card: str | None = None  # the card reader's word, in place of a code
+    together: Together | None = None  # the other party of a visit of two
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,26 +163,86 @@ class Desk:
         return Register(unit=unit, window=window, window_name=unit.window(window), matters=tuple(matters))
 
     def present(self, window: str, presentation: Presentation, *, now: datetime) -> Visit:
-        """One presentation, in the order above: the visit as it now stands, or a Refusal with nothing written."""
+        """One presentation, in the order above: the visit as it now stands, or a Refusal with nothing written here. What is
+        refused is told to the citizen's province, because it stands in the citizen's history."""
+        try:
+            return self._present(window, presentation, now=now)
+        except Refusal as no:
+            self._report(window, presentation, no.reason, now=now)
+            raise
+
+    def _named(self, window: str, presentation: Presentation, *, now: datetime) -> tuple[Name, Presentation]:
+        """What was scanned or typed; a card that was read also says who stands here."""
+        if presentation.card is None:
+            return recognise(presentation.code), presentation
+        office = self.office
+        card = open_card(
+            presentation.card,
+            office.ring,
+            province=office.province,
+            window=window,
+            request_id=presentation.request_id,
+            now=now,
+        )
+        payload = json.dumps({"id": card.person(office.envelope_key).id_number}).encode()
+        own = office.keylist.recipient(office.province)
+        match = close_envelope(own, payload, info=presentation.request_id)
+        return Name(form=Form.CARD, text=presentation.card, province=office.province), replace(
+            presentation, match=match
+        )
+
+    def examine(self, window: str, presentation: Presentation, *, now: datetime) -> Permitted:
+        """Steps 1, 4 and 5 alone, for a presentation that has no code yet; Refusal as in `present`."""
+        unit = self.office.scope(self.office.province).unit_of_window(window)
+        _judge_texts(presentation)
+        may = self._permitted(unit, window, presentation, now=now)
+        prerequisites(may.matter, presentation.preconditions)
+        if presentation.match is None and may.matter.holder_match:
+            raise Refusal(Reason.HOLDER_MATCH_MISSING, detail=may.matter.slug)
+        return may
+
+    def _report(self, window: str, presentation: Presentation, reason: Reason, *, now: datetime) -> None:
+        office = self.office
+        try:
+            unit = office.scope(office.province).unit_of_window(window)
+            _judge_texts(presentation)
+            code = open_code(presentation.code, office.ring, now=now)
+        except Refusal:
+            return  # nobody's window, or nobody's code
+        report(
+            office,
+            code,
+            unit,
+            window=window,
+            request_id=presentation.request_id,
+            matter=presentation.matter,
+            type_=presentation.type,
+            cause=presentation.cause,
+            reason=reason,
+            now=now,
+        )
+
+    def _present(self, window: str, presentation: Presentation, *, now: datetime) -> Visit:
         office = self.office
         unit = office.scope(office.province).unit_of_window(window)  # 1
         _judge_texts(presentation)
         if (again := self._again(window, presentation, now=now)) is not None:
             return again
-        code = fresh(open_code(presentation.code, office.ring, now=now), now=now)  # 3
+        name, presentation = self._named(window, presentation, now=now)  # 3
+        holder = name.province or fresh(open_code(name.text, office.ring, now=now), now=now).province
         may = self._permitted(unit, window, presentation, now=now)  # 4
         prerequisites(may.matter, presentation.preconditions)  # 5
-        aside = self._aside(presentation, may.matter, now=now)
+        aside = self._aside(presentation, may.matter, name, now=now)
         answer_key = new_envelope_key()
         text = seal_request(
-            _ask(presentation, may, answer_key=answer_key.recipient.text),
+            _ask(presentation, may, answer_key=answer_key.recipient.text, code=binding(name, aside)),
             aside,
             office.request_key,
             request_id=presentation.request_id,
-            holder_province=code.province,
+            holder_province=holder,
             now=now,
         )
-        request = open_request(text, office.ring, holder_province=code.province, now=now)
+        request = open_request(text, office.ring, holder_province=holder, now=now)
         row = VisitRow(
             window=window,
             request_id=presentation.request_id,
@@ -183,7 +251,7 @@ class Desk:
             request=text,
             answer_secret=answer_key.secret(),
             digits=aside.digits,
-            holder_province=code.province,
+            holder_province=holder,
             library=None,
             consent=None,
             copy=None,
@@ -197,18 +265,30 @@ class Desk:
         )
         content = {
             "request": text,
-            "aside": aside.close(office.keylist.recipient(code.province), request_digest=request.digest),
-            "code": presentation.code,
+            "aside": aside.close(office.keylist.recipient(holder), request_digest=request.digest),
+            "code": name.text,
         }
-        letter = office.letter(code.province, Topic.ASK, content, request_id=request.id, ask=request.ask)
-        return self._store(row, letter, request, presentation, now=now)  # 6
+        letter = office.letter(holder, Topic.ASK, content, request_id=request.id, ask=request.ask)
+        return self._store(row, letter, request, presentation, name, aside, now=now)  # 6
 
     def _store(
-        self, row: VisitRow, letter: Letter, request: Request, presentation: Presentation, *, now: datetime
+        self,
+        row: VisitRow,
+        letter: Letter,
+        request: Request,
+        presentation: Presentation,
+        name: Name,
+        aside: Aside,
+        *,
+        now: datetime,
     ) -> Visit:
         def d1(conn: Connection) -> bool:
             if not inner.add_visit(conn, row):
                 return False
+            if name.form is Form.TWIN:
+                named.begin(conn, request, now=now)
+            if presentation.together is not None:
+                couples.join(conn, self.office, presentation.together, request, aside, now=now)
             append(conn, inner.ledger, Act.ASKED, _entry(request), now=now)
             inner.post(conn, letter, ref=request.digest, now=now)
             reach("D1.before_commit")
@@ -230,7 +310,7 @@ class Desk:
             raise Refusal(Reason.REQUEST_ID_REUSED, detail="the same id for other bytes")
         request = self._request(row)
         self.office.judge(request)  # a retry is judged afresh by today's lists
-        if row.state == "UNDETERMINED" and row.consent is not None:
+        if row.state == "UNDETERMINED" and row.consent is not None and not couples.is_half(self.office, request.digest):
             return self._ask_library_again(row, request, now=now)
         return self._view(row, request)
 
@@ -291,20 +371,23 @@ class Desk:
         consent = open_consent(content["consent"], self.office.ring, request=request, now=now)
         fetch = self._fetch(request, consent)
 
+        columns = {"consent": consent.sealed.text, "library": consent.library}
+
+        def fetch_other(conn: Connection, other: VisitRow) -> None:
+            asked = self._request(other)
+            letter = self._fetch(asked, self._kept_consent(other.consent or "", asked))
+            inner.set_answer_by(conn, other.request_digest, now)
+            inner.post(conn, letter, ref=other.request_digest, now=now)
+
         def forward(conn: Connection) -> None:
-            moved = inner.move_visit(
-                conn,
-                request.digest,
-                VISIT,
-                "fetch",
-                consent=consent.sealed.text,
-                library=consent.library,
-                answer_by=now,  # the citizen has answered; from now on the library is waited for
-            )
-            if moved:
+            if couples.agreed(conn, request.digest, columns, lambda other: fetch_other(conn, other)):
+                return
+            # The citizen has answered; from now on the library is waited for.
+            if inner.move_visit(conn, request.digest, VISIT, "fetch", **columns, answer_by=now):
                 inner.post(conn, fetch, ref=request.digest, now=now)
 
         attempt(self.office.inner, forward)
+        named.end(self.office, request, None)
         self.office.wake_worker()
         self.office.wake(visit_topic(request.id))
 
@@ -339,10 +422,19 @@ class Desk:
         self._admit(admission, request, consent, now=now)
 
     def _admit(self, admission: Admission, request: Request, consent: Consent, *, now: datetime) -> None:
+        columns = {"copy": admission.copy.sealed.text, "reason": None, "facts": "{}"}
+
+        def show(conn: Connection, row: VisitRow) -> None:
+            if inner.move_visit(conn, row.request_digest, VISIT, "admit"):
+                asked = self._request(row)
+                kept = self._kept_consent(row.consent or "", asked)
+                self._conclude(conn, Act.ADMITTED, asked, None, kept, signed_digest(row.copy or ""), now=now)
+
         def d2(conn: Connection) -> None:
-            if not inner.move_visit(
-                conn, request.digest, VISIT, "admit", copy=admission.copy.sealed.text, reason=None, facts="{}"
-            ):
+            if couples.copied(conn, request.digest, columns, lambda row: show(conn, row)):
+                reach("D2.before_commit")
+                return
+            if not inner.move_visit(conn, request.digest, VISIT, "admit", **columns):
                 return
             self._conclude(conn, Act.ADMITTED, request, None, consent, admission.copy.digest, now=now)
             reach("D2.before_commit")
@@ -366,15 +458,19 @@ class Desk:
         """End a visit without a copy on the screen: refused, or undetermined where nobody knows."""
         undetermined = outcome_of(reason) is Outcome.UNDETERMINED
         event, act = ("undetermine", Act.UNDETERMINED) if undetermined else ("refuse", Act.REFUSED)
+        half = couples.is_half(self.office, request.digest)
 
         def close(conn: Connection) -> None:
             columns: dict[str, Any] = {"reason": reason.value, "facts": inner.facts_text(facts or {})}
-            if not undetermined:
+            if not undetermined or half:  # of two people nobody asks again for one
                 columns["answer_secret"] = None
             if inner.move_visit(conn, request.digest, VISIT, event, **columns):
                 self._conclude(conn, act, request, reason, consent, copy_digest, now=now, tell_holder=tell_holder)
 
         attempt(self.office.inner, close)
+        if (other := couples.partner(self.office, request.digest)) is not None:
+            self.end(self._request(other), Reason.PARTNER_MISSING, now=now, tell_holder=other.consent is not None)
+        named.end(self.office, request, reason)
         self.office.wake_worker()
         self.office.wake(visit_topic(request.id))
 
@@ -436,7 +532,9 @@ class Desk:
     def expire(self, *, now: datetime, limit: int = 100) -> int:
         """End visits that waited too long; returns how many."""
         with reading(self.office.inner) as conn:
-            rows = inner.overdue_visits(conn, states=("ASKED", "FETCHING"), before=now - GRACE, limit=limit)
+            rows = inner.overdue_visits(
+                conn, states=("ASKED", "AGREED", "FETCHING", "HELD"), before=now - GRACE, limit=limit
+            )
         for row in rows:
             # The citizen's province has had its time and more; that it says nothing is not a no.
             self.end(self._request(row), Reason.DEADLINE, now=now, tell_holder=False)
@@ -458,20 +556,30 @@ class Desk:
             on=shanghai_date(now),
         )
 
-    def _aside(self, presentation: Presentation, matter: Matter, *, now: datetime) -> Aside:
+    def _aside(self, presentation: Presentation, matter: Matter, name: Name, *, now: datetime) -> Aside:
         id_number = None
         if presentation.match is not None:
-            raw = self.office.envelope_key.open(presentation.match, info=presentation.request_id)
-            found = strict_json(raw, depth=1, members=1)
-            if not _MATCH.fits(found):
-                raise Refusal(Reason.HOLDER_MATCH_MISSING, detail="match")
-            id_number = CitizenId.parse(found["id"], today=shanghai_date(now)).compare_key
-        elif matter.holder_match:
+            id_number = self._number(presentation.match, presentation, now=now)
+        elif matter.holder_match or name.form is Form.TWIN:
             raise Refusal(Reason.HOLDER_MATCH_MISSING, detail=matter.slug)
-        return Aside(salt=secrets.token_bytes(16), id_number=id_number, digits=f"{secrets.randbelow(100):02d}")
+        other = (
+            None if presentation.together is None else self._number(presentation.together.other, presentation, now=now)
+        )
+        return Aside(
+            salt=secrets.token_bytes(16), id_number=id_number, digits=f"{secrets.randbelow(100):02d}", other=other
+        )
+
+    def _number(self, envelope: str, presentation: Presentation, *, now: datetime) -> str:
+        """The ID number in an envelope of the kiosk, as it is compared."""
+        found = strict_json(self.office.envelope_key.open(envelope, info=presentation.request_id), depth=1, members=1)
+        if not _MATCH.fits(found):
+            raise Refusal(Reason.HOLDER_MATCH_MISSING, detail="match")
+        return CitizenId.parse(found["id"], today=shanghai_date(now)).compare_key
 
     def _fetch(self, request: Request, consent: Consent) -> Letter:
-        content = {"request": request.sealed.text, "consent": consent.sealed.text}
+        with reading(self.office.inner) as conn:
+            evidence = evidence_of(conn, request.digest)
+        content = {"request": request.sealed.text, "consent": consent.sealed.text, "evidence": evidence}
         return self.office.letter(consent.library, Topic.FETCH, content, request_id=request.id, ask=request.ask)
 
     def _request(self, row: VisitRow) -> Request:
@@ -531,7 +639,7 @@ def _judge_texts(presentation: Presentation) -> None:
             raise Refusal(Reason.BODY_INVALID, detail=name)
 
 
-def _ask(presentation: Presentation, may: Permitted, *, answer_key: str) -> Ask:
+def _ask(presentation: Presentation, may: Permitted, *, answer_key: str, code: str) -> Ask:
     return Ask(
         unit=may.unit.uscc,
         window=may.window,
@@ -541,7 +649,7 @@ def _ask(presentation: Presentation, may: Permitted, *, answer_key: str) -> Ask:
         type=may.type,
         fields=tuple(field.name for field in may.fields),
         cause=presentation.cause,
-        code=digest_of(presentation.code.encode()),
+        code=code,
         declarations=tuple(each.slug for each in may.matter.declarations),
         answer_key=answer_key,
     )

@@ -22,6 +22,7 @@ from consent.keys import KeyRing, Keys, PublicKey, SigningKey
 from consent.provinces import province
 from consent.request import Ask, Request
 from consent.stores.signals import Signals
+from consent.telling import Log
 from consent.transport import Letter, Topic, write_letter
 from verifier.admit import Permitted, permitted_request
 from verifier.matters.catalogue import Catalogue
@@ -30,7 +31,7 @@ from verifier.matters.scope import Scope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Office:
-    """The inner network of one province. `showing_key` and `index_key` are 32 bytes each."""
+    """The inner network of one province. `showing_key`, `index_key` and `history_key` are 32 bytes each."""
 
     province: str
     keylist: KeyList
@@ -40,11 +41,13 @@ class Office:
     envelope_key: EnvelopeKey
     showing_key: bytes = field(repr=False)
     index_key: bytes = field(repr=False)
+    history_key: bytes = field(repr=False)
     catalogue: Catalogue
     scopes: Mapping[str, Scope]
     inner: Engine
     handover: Engine
     signals: Signals
+    log: Log
 
     @property
     def ring(self) -> KeyRing:

@@ -6,7 +6,7 @@ effect. A Refusal means "never"; Unavailable means "send it again".
 `fetch`, at the library, checks everything once more and believes nobody:
  1. consent     sealed by the province that it names, for this request, for this library
  2. request     sealed by the desk that sent the letter, allowed by that desk's province's signed scope
- 3. method      one that the matter allows
+ 3. method      one that the matter allows; of a consent given at a counter, the words of its reader and pad
  4. fields      asked for ∩ allowed at the desk ∩ let out here
  5. **L1**      the library spends the consent and seals the copy (`library.register`)
 """
@@ -20,28 +20,38 @@ from datetime import datetime
 from typing import Any, Final
 
 from consent.answer import open_answer, seal_answer
+from consent.card import CARD
 from consent.errors import Reason, Refusal
 from consent.grant import CONSENT, Consent, open_consent, open_grant
 from consent.holding import open_holding
+from consent.invitation import LENGTH as INVITATION_LENGTH
 from consent.request import Request, open_request
 from consent.seal import unverified_issuer
 from consent.shapes import BASE64URL, DIGEST, ID128, PROVINCE, Maybe, Members, Text
 from consent.stores.base import attempt
 from consent.transport import LETTER_LENGTH, Letter, Topic, read_letter
+from verifier import intake, looking
 from verifier.admit import released
+from verifier.cards import Cards, is_card, judge_evidence
 from verifier.consents import Consents
 from verifier.desk import Desk
+from verifier.history import History
+from verifier.intake import Intake
+from verifier.invitations import Invitations
 from verifier.library.register import Library
+from verifier.looking import Looking
 from verifier.lookups import Lookups
+from verifier.offers import Offers
 from verifier.office import Office
+from verifier.rounds import Rounds
 from verifier.stores import inner
 
 _JWT: Final = Text(90_000, 1, re.compile(r"[A-Za-z0-9_.-]+"))
 
 CONTENTS: Final[Mapping[Topic, Members]] = {
-    Topic.ASK: Members({"request": _JWT, "aside": Text(4000, 1, BASE64URL), "code": Text(600)}),
+    Topic.ASK: Members({"request": _JWT, "aside": Text(4000, 1, BASE64URL), "code": Text(CARD.max_length)}),
     Topic.CONSENT: Members({"request": DIGEST, "consent": Maybe(_JWT), "answer": Maybe(_JWT)}),
-    Topic.FETCH: Members({"request": _JWT, "consent": _JWT}),
+    Topic.FETCH: Members({"request": _JWT, "consent": _JWT, "evidence": Maybe(Members({"card": _JWT, "pad": _JWT}))}),
     Topic.COPY: Members({"request": DIGEST, "copy": Maybe(_JWT), "answer": Maybe(_JWT)}),
     Topic.ACKNOWLEDGE: Members({"request": DIGEST, "consent_issuer": PROVINCE, "consent": ID128, "receipt": _JWT}),
     Topic.OUTCOME: Members({"request": DIGEST, "answer": _JWT}),
@@ -49,6 +59,12 @@ CONTENTS: Final[Mapping[Topic, Members]] = {
     Topic.WITHDRAWN: Members({"consent": DIGEST, "answer": _JWT}),
     Topic.HOLDINGS: Members({"question": _JWT}),
     Topic.HELD: Members({"question": DIGEST, "answer": _JWT}),
+    Topic.COME: Members({"counter": Text(INVITATION_LENGTH), "code": Text(600)}),
+    Topic.REPORT: Members({"slice": DIGEST, "report": _JWT}),
+    Topic.HISTORY: Members({"question": _JWT, "earlier": looking.EARLIER}),
+    Topic.HISTORIED: Members({"question": DIGEST, "answer": _JWT}),
+    Topic.OBJECT: Members({"question": _JWT, **intake.OBJECTION}),
+    Topic.OBJECTED: Members({"question": DIGEST, "answer": _JWT}),
 }
 
 
@@ -59,8 +75,15 @@ class Peers:
     office: Office
     desk: Desk
     consents: Consents
+    cards: Cards
     lookups: Lookups
+    offers: Offers
+    invitations: Invitations
     library: Library
+    history: History
+    rounds: Rounds
+    looking: Looking
+    intake: Intake
 
     def receive(self, letter: Letter, *, now: datetime) -> None:
         """One letter, from the exchange or from ourselves; Refusal or Unavailable where it had no effect."""
@@ -68,7 +91,7 @@ class Peers:
             raise Refusal(Reason.WRONG_PROVINCE, detail="a letter for another province")
         content = read_letter(letter, self.office.envelope_key, content=CONTENTS[letter.topic])
         receivers = {
-            Topic.ASK: self.consents.claim,
+            Topic.ASK: self.cards.claim if is_card(content.get("code", "")) else self.consents.claim,
             Topic.CONSENT: self.desk.consent_arrived,
             Topic.FETCH: self.fetch,
             Topic.COPY: self.desk.copy_arrived,
@@ -77,7 +100,13 @@ class Peers:
             Topic.WITHDRAW: self.withdraw,
             Topic.WITHDRAWN: self.consents.withdrawn,
             Topic.HOLDINGS: self.holdings,
-            Topic.HELD: self.lookups.held,
+            Topic.HELD: self.held,
+            Topic.COME: self.invitations.arrived,
+            Topic.REPORT: self.history.reported,
+            Topic.HISTORY: self.looking.asked,
+            Topic.HISTORIED: self.looking.told,
+            Topic.OBJECT: self.intake.asked,
+            Topic.OBJECTED: self.intake.told,
         }
         receivers[letter.topic](content, letter, now=now)
 
@@ -88,19 +117,20 @@ class Peers:
         if request.desk != letter.sender:
             raise Refusal(Reason.SENDER_UNKNOWN, detail="a request of another desk")
         try:
-            copy = self._copy(request, content["consent"], now=now)
+            copy = self._copy(request, content["consent"], content["evidence"], now=now)
         except Refusal as no:
             self._send_copy(request, None, no, now=now)
             return
         self._send_copy(request, copy, None, now=now)
 
-    def _copy(self, request: Request, consent_text: str, *, now: datetime) -> str:
+    def _copy(self, request: Request, consent_text: str, evidence: Mapping[str, str] | None, *, now: datetime) -> str:
         consent = open_consent(consent_text, self.office.ring, request=request, now=now)  # 1
         if consent.library != self.office.province:
             raise Refusal(Reason.CONSENT_MISMATCH, detail="for another library")
         may = self.office.judge(request)
         if consent.method not in may.matter.methods:  # 3
             raise Refusal(Reason.APPROVAL_METHOD_NOT_ALLOWED, detail=consent.method)
+        judge_evidence(request, consent, evidence, self.office)
         fields = released(may, request.ask, library=self.office.scope(self.office.province))  # 4
         grant = open_grant(consent, self.office.envelope_key)
         return self.library.release(request, consent, grant, fields, now=now)  # 5
@@ -142,6 +172,11 @@ class Peers:
         reply = self.office.letter(letter.sender, Topic.WITHDRAWN, content, request_id=request.id, ask=request.ask)
         attempt(self.office.inner, lambda conn: inner.post(conn, reply, ref=consent.sealed.digest, now=now))
         self.office.wake_worker()
+
+    def held(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
+        """A library says what it has of somebody: of a citizen with a phone, or of one at our own counter."""
+        if not self.cards.held(content, letter, now=now):
+            self.lookups.held(content, letter, now=now)
 
     def holdings(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """What this library has of a holder, for the holder's own province, padded to one length."""

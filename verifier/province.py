@@ -21,15 +21,24 @@ from consent.stores.migrations import check_schema, migrate
 from consent.stores.signals import Signals
 from consent.telling import Log, new_log
 from consent.transport import Transport
+from verifier import intake, looking
+from verifier.cards import Cards
 from verifier.consents import Consents
 from verifier.desk import Desk
+from verifier.history import History, history_key
+from verifier.intake import Intake
+from verifier.invitations import Invitations
 from verifier.library.register import Library
 from verifier.library.vault import Vault
+from verifier.looking import Looking
 from verifier.lookups import Lookups
 from verifier.matters.catalogue import load_catalogue
 from verifier.matters.scope import load_scopes
+from verifier.offers import Offers
 from verifier.office import Office
 from verifier.peers import Peers
+from verifier.rounds import Rounds
+from verifier.scanned import NoResolver, Resolver
 from verifier.settings import Settings
 from verifier.stores import inner
 from verifier.stores import library as library_tables
@@ -59,7 +68,13 @@ class Province:
 
 
 def open_province(
-    settings: Settings, *, clock: Clock, transport: Transport, signals: Signals, log: Log | None = None
+    settings: Settings,
+    *,
+    clock: Clock,
+    transport: Transport,
+    signals: Signals,
+    resolver: Resolver | None = None,
+    log: Log | None = None,
 ) -> Province:
     """Put one province together; Refusal where a key is not what the settings say.
 
@@ -67,9 +82,11 @@ def open_province(
     province from working.
     """
     now = clock.now()
+    log = (log or new_log("work", clock, level=settings.log_level)).bind(province=settings.province)
     keylist = read_key_list(Path(settings.keylist), pinned=settings.keylist_sha256, issued_after=settings.floor)
     answer_key = _key(settings, settings.answer_key)
     index_key = load_secret(settings.index_key, sandbox=settings.sandbox)
+    data_key = load_secret(settings.data_key, sandbox=settings.sandbox)
     office = Office(
         province=settings.province,
         keylist=keylist,
@@ -79,11 +96,13 @@ def open_province(
         envelope_key=load_envelope_key(settings.envelope_key, sandbox=settings.sandbox),
         showing_key=load_secret(settings.showing_key, sandbox=settings.sandbox),
         index_key=index_key,
+        history_key=history_key(data_key),
         catalogue=load_catalogue(),
         scopes=load_scopes(Path(settings.scopes), keylist.ring, now=now),
         inner=open_engine(settings.inner_store),
         handover=open_engine(settings.handover_store),
         signals=signals,
+        log=log,
     )
     library = Library(
         engine=open_engine(settings.library_store),
@@ -91,16 +110,26 @@ def open_province(
         library_key=_key(settings, settings.library_key),
         answer_key=answer_key,
         index_key=index_key,
-        vault=Vault(load_secret(settings.data_key, sandbox=settings.sandbox)),
+        vault=Vault(data_key),
     )
     desk = Desk(office=office)
+    rounds = Rounds(office=office, compose={"history": looking.merge, "objection": intake.outcome})
+    consents = Consents(office=office, resolver=resolver or NoResolver())
     peers = Peers(
-        office=office, desk=desk, consents=Consents(office=office), lookups=Lookups(office=office), library=library
+        office=office,
+        desk=desk,
+        consents=consents,
+        cards=Cards(office=office, consents=consents),
+        lookups=Lookups(office=office),
+        offers=Offers(office=office),
+        invitations=Invitations(office=office, desk=desk),
+        library=library,
+        history=History(office=office),
+        rounds=rounds,
+        looking=Looking(office=office, rounds=rounds),
+        intake=Intake(office=office, rounds=rounds, vault=library.vault),
     )
-    log = log or new_log("work", clock, level=settings.log_level)
-    worker = Worker(
-        office=office, peers=peers, transport=transport, clock=clock, log=log.bind(province=settings.province)
-    )
+    worker = Worker(office=office, peers=peers, transport=transport, clock=clock, log=log)
     return Province(office=office, desk=desk, peers=peers, library=library, worker=worker)
 
 

@@ -6,7 +6,7 @@ is *not* given from the dated catalogue. Only the cause is the counter's, and it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,20 +15,19 @@ from consent.request import Request
 from verifier.admit import Permitted
 
 
-def write_sheet(
-    request: Request, may: Permitted, *, digits: Sequence[str], asked_at: datetime, answer_by: datetime
-) -> dict[str, Any]:
-    """The sheet as JSON for the phone. Times are RFC 3339; texts come in zh and en."""
-    unit, matter, ask = may.unit, may.matter, request.ask
+def write_offer(desk: str, may: Permitted, fields: Collection[str]) -> dict[str, Any]:
+    """What one unit gets in one matter: the part of a sheet that can be read before anybody has asked.
+
+    `desk` is the unit's province, `fields` the names that are asked for.
+    """
+    unit, matter = may.unit, may.matter
     return {
-        "request": request.digest,
+        "desk": desk,
         "unit": {"uscc": unit.uscc, "name_zh": unit.name_zh, "name_en": unit.name_en},
         "place_zh": unit.place_zh,
         "place_en": unit.place_en,
-        "window": ask.window,
-        "window_name": unit.window(ask.window),
         "matter": {"slug": matter.slug, "name_zh": matter.name_zh, "name_en": matter.name_en},
-        "type": ask.type,
+        "type": may.type,
         "fields": [
             {
                 "name": field.name,
@@ -37,7 +36,7 @@ def write_sheet(
                 "label_en": field.label_en,
             }
             for field in may.fields
-            if field.name in ask.fields
+            if field.name in fields
         ],
         "not_given": [{"zh": zh, "en": en} for zh, en in matter.never],
         "basis_zh": matter.basis_zh,
@@ -45,12 +44,24 @@ def write_sheet(
         "clause": matter.clause,
         "retention_zh": matter.retention_zh,
         "retention_en": matter.retention_en,
-        "cause": ask.cause,
-        "digits": list(digits),
         "declarations": [
             {"slug": each.slug, "text_zh": each.text_zh, "text_en": each.text_en} for each in matter.declarations
         ],
-        "desk": request.desk,
+    }
+
+
+def write_sheet(
+    request: Request, may: Permitted, *, digits: Sequence[str], asked_at: datetime, answer_by: datetime
+) -> dict[str, Any]:
+    """The sheet as JSON for the phone. Times are RFC 3339; texts come in zh and en."""
+    ask = request.ask
+    return {
+        **write_offer(request.desk, may, ask.fields),
+        "request": request.digest,
+        "window": ask.window,
+        "window_name": may.unit.window(ask.window),
+        "cause": ask.cause,
+        "digits": list(digits),
         "asked_at": rfc3339(asked_at),
         "answer_by": rfc3339(answer_by),
     }

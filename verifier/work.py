@@ -2,8 +2,9 @@
 
 Four rounds, each small and each safe to repeat, because every effect is keyed:
  1. outbox    letters to other provinces (through the exchange) or to ourselves; sheets and ends for the phones
- 2. errands   what wallet_api asks: holdings, approvals, withdrawals
- 3. expiry    claims without an answer, visits without a certificate, libraries without a word, codes nobody scanned
+ 2. errands   what wallet_api asks: holdings, approvals, withdrawals, looks at the history, objections
+ 3. expiry    claims without an answer, visits without a certificate, libraries and provinces without a word, codes
+              nobody scanned
  4. cleaning  uses of documents that have expired anyway, letters that arrived a day ago, keys and answers that nobody needs
 
 A letter that nobody accepts is tried again with growing pauses, as long as it can still matter. A row that fails in a way
@@ -26,6 +27,7 @@ from sqlalchemy import Connection, Engine, Table
 
 from consent.clock import Clock
 from consent.errors import Reason, Refusal, Unavailable
+from consent.invitation import LENGTH as INVITATION_LENGTH
 from consent.shapes import Members, Text
 from consent.states import SHOWING
 from consent.stores import handover, queue
@@ -46,7 +48,9 @@ SWEEP: Final = timedelta(seconds=1)
 CLEANING: Final = timedelta(minutes=1)  # between two of them; nothing waits for it
 KEPT: Final = timedelta(days=1)  # how long a letter that arrived stays; its once_key must outlive every document
 _ERRAND: Final = Members({"approval": Text(2000)})
-_URGENT: Final = {Topic.ASK: 3, Topic.FETCH: 3, Topic.HOLDINGS: 1}  # tries while somebody stands at a counter
+# Tries while somebody stands at a counter, or looks at a phone.
+_COME: Final = Members({"counter": Text(INVITATION_LENGTH), "code": Text(600)})
+_URGENT: Final = {Topic.ASK: 3, Topic.FETCH: 3, Topic.COME: 2, Topic.HOLDINGS: 1, Topic.HISTORY: 1, Topic.OBJECT: 2}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -151,6 +155,8 @@ class Worker:
         except Unavailable as silence:
             self._later(item, letter, silence)
             return False
+        if letter.topic is Topic.COME:
+            self._came(item.ref, None)
         return True
 
     def _later(self, item: Item, letter: Letter, silence: Unavailable) -> None:
@@ -167,6 +173,13 @@ class Worker:
         now = self.clock.now()
         if letter.topic is Topic.HOLDINGS:
             self.peers.lookups.undeliverable(item.ref, now=now)
+            self.peers.cards.silent(item.ref, now=now)
+            return
+        if letter.topic is Topic.COME:
+            self._came(item.ref, why.reason)
+            return
+        if letter.topic in (Topic.HISTORY, Topic.OBJECT):
+            self.peers.rounds.silent(item.ref, now=now)
             return
         reason, facts = why.reason, dict(why.facts)
         if isinstance(why, Unavailable) and letter.topic is Topic.FETCH and reason is not Reason.EXCHANGE_UNREACHABLE:
@@ -232,6 +245,20 @@ class Worker:
             if item.kind == "holdings":
                 self.peers.lookups.ask(item, now=now)
                 return True  # finished when the libraries have answered
+            if item.kind == "history":
+                self.peers.looking.look(item, now=now)
+                return True  # finished when the provinces have answered
+            if item.kind == "objection":
+                self.peers.intake.object(item, now=now)
+                return True
+            if item.kind == "come":
+                if not _COME.fits(item.body):
+                    raise Refusal(Reason.BODY_INVALID, detail="errand")
+                self.peers.invitations.come(item, now=now)
+                return True  # finished when the counter's province has answered
+            if item.kind == "offer":
+                offer = self.peers.offers.answer(item.body, now=now)
+                return self._answer(item, json.dumps(offer, ensure_ascii=False), now=now)
             if not _ERRAND.fits(item.body):
                 raise Refusal(Reason.BODY_INVALID, detail="errand")
             if item.kind == "approval":
@@ -243,6 +270,17 @@ class Worker:
             answer = json.dumps({"reason": no.reason})
         else:
             answer = "{}"
+        return self._answer(item, answer, now=now)
+
+    def _came(self, ref: str, reason: Reason | None) -> None:
+        """What became of a phone that went to a counter: the answer to its errand, named in the letter's `ref`."""
+        errand, _, attempts = ref.partition(":")
+        now = self.clock.now()
+        answer = "{}" if reason is None else json.dumps({"reason": reason})
+        with writing(self.office.handover) as conn:
+            queue.settle(conn, handover.errands, int(errand), int(attempts), now=now, answer=answer)
+
+    def _answer(self, item: Item, answer: str, *, now: datetime) -> bool:
         with writing(self.office.handover) as conn:
             return queue.finish(conn, handover.errands, item, now=now, answer=answer)
 
@@ -251,6 +289,8 @@ class Worker:
             lambda: self.peers.consents.expire(now=now),
             lambda: self.peers.desk.expire(now=now),
             lambda: self.peers.lookups.expire(now=now),
+            lambda: self.peers.cards.expire(now=now),
+            lambda: self.peers.rounds.expire(now=now),
             lambda: self._expire_showings(now),
             lambda: self._clean(now),
         )
@@ -268,6 +308,9 @@ class Worker:
         self._cleaned = now
         self.peers.desk.forget(now=now)
         self.peers.lookups.forget(now=now)
+        self.peers.cards.forget(now=now)
+        self.peers.invitations.forget(now=now)
+        self.peers.rounds.forget(now=now)
 
         def clean(conn: Connection) -> None:
             inner.forget_uses(conn, expired_before=now - timedelta(minutes=1))

@@ -18,6 +18,9 @@ A visit, seen from here:
 settings  app  __main__      how it starts: one parts list
 showings  picture            the use cases, without HTTP · the code as PNG and SVG
 vendors/  limits             who may call, how often, and the same answer to the same question
+webhooks/                    what vendors are told of a showing, and that they get it
 doors/                       HTTP by audience
+description                  the description of the interface as a file, the same wherever it is made
+sandbox  personas            login and vendor played by hand, and the invented people
 vendor_migrations/           the history of the vendors' tables
 """

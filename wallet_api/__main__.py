@@ -1,4 +1,4 @@
-"""wallet-api: serve, migrate, vendors add|list|rotate|disable, openapi.
+"""wallet-api: serve, deliver, migrate, vendors …, sandbox …, receipt verify, openapi.
 
 Settings come from the environment (`settings.Settings`). Exit status 0 is done, 1 is a no with its reason on
 standard error, 2 is a wrong command line or setting.
@@ -7,32 +7,36 @@ standard error, 2 is a wrong command line or setting.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from flask import Blueprint
 
 from consent.clock import Clock, SystemClock, shanghai_date
-from consent.errors import Reason, Refusal, Unavailable
+from consent.errors import Refusal, Unavailable
 from consent.keylist import read_key_list
 from consent.keys import load_key
 from consent.provinces import province
-from consent.stores.base import open_engine
 from consent.telling import capture_libraries, new_log
 from wallet_api.app import create_app, migrate_store
+from wallet_api.description import canonical, describe
 from wallet_api.pages import phone_blueprint
 from wallet_api.personas import load_personas
+from wallet_api.receipts import add_receipt_commands
+from wallet_api.sandbox import add_sandbox_commands
 from wallet_api.settings import Settings, pairs, read_settings
-from wallet_api.vendors import SCOPES, Vendors
+from wallet_api.vendors.commands import add_vendor_commands
+from wallet_api.webhooks.commands import add_deliver_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     asked = _parser().parse_args(arguments)
+    if "alone" in asked:  # checks a file, and needs no settings of any service
+        return int(asked.alone(asked))
     try:
         settings = read_settings(os.environ)
         asked.run(settings, asked)
@@ -95,48 +99,7 @@ def _migrate(settings: Settings, asked: argparse.Namespace) -> None:
 
 
 def _openapi(settings: Settings, asked: argparse.Namespace) -> None:
-    app = create_app(settings, clock=SystemClock())
-    with app.test_client() as client:
-        print(json.dumps(client.get("/openapi.json").get_json(), ensure_ascii=False, indent=2))
-
-
-def _add(settings: Settings, asked: argparse.Namespace) -> None:
-    _vendors(settings).add(
-        asked.client_id,
-        name=asked.name,
-        app=asked.app,
-        jwk=_jwk(asked.jwk),
-        scopes=tuple(asked.scopes.split()),
-        now=SystemClock().now(),
-    )
-
-
-def _rotate(settings: Settings, asked: argparse.Namespace) -> None:
-    _vendors(settings).rotate(asked.client_id, jwk=_jwk(asked.jwk), now=SystemClock().now())
-
-
-def _disable(settings: Settings, asked: argparse.Namespace) -> None:
-    _vendors(settings).disable(asked.client_id, now=SystemClock().now())
-
-
-def _list(settings: Settings, asked: argparse.Namespace) -> None:
-    for vendor in _vendors(settings).all():
-        state = "disabled" if vendor.disabled_at else "live"
-        print(f"{vendor.client_id}\t{vendor.app}\t{state}\t{' '.join(vendor.scopes)}\t{' '.join(vendor.keys)}")
-
-
-def _vendors(settings: Settings) -> Vendors:
-    return Vendors(open_engine(settings.store))
-
-
-def _jwk(path: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise Refusal(Reason.KEY_NOT_ALLOWED, detail=f"{path}: {type(problem).__name__}") from problem
-    if not isinstance(found, dict):
-        raise Refusal(Reason.KEY_NOT_ALLOWED, detail=f"{path}: not a JWK")
-    return found
+    print(canonical(describe(SystemClock())), end="")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -148,19 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     migrating.add_argument("--create", action="store_true", help="found the SQLite file where there is none")
     migrating.set_defaults(run=_migrate)
 
-    vendors = commands.add_parser("vendors", help="who may call").add_subparsers(required=True, metavar="VERB")
-    vendors.add_parser("list", help="all vendors").set_defaults(run=_list)
-    adding = vendors.add_parser("add", help="enter a vendor with its first public key")
-    rotating = vendors.add_parser("rotate", help="bring in a new key beside the newest one")
-    disabling = vendors.add_parser("disable", help="shut a vendor out at once")
-    for command, run in ((adding, _add), (rotating, _rotate), (disabling, _disable)):
-        command.add_argument("client_id")
-        command.set_defaults(run=run)
-    for command in (adding, rotating):
-        command.add_argument("--jwk", type=Path, required=True, help="file with the public JWK (P-256 or Ed25519)")
-    adding.add_argument("--name", required=True)
-    adding.add_argument("--app", required=True, help="the app that it belongs to, as in consent/provinces.json")
-    adding.add_argument("--scopes", default=" ".join(SCOPES), help="separated by spaces")
+    add_deliver_command(commands)
+    add_vendor_commands(commands)
+    add_sandbox_commands(commands)
+    add_receipt_commands(commands)
     return parser
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from flask import Blueprint, Flask
 from sqlalchemy import Engine
 
-from consent.clock import Clock
+from consent.clock import Clock, shanghai_date
 from consent.code import TYP
 from consent.errors import Reason, Refusal
 from consent.keylist import read_key_list
@@ -25,17 +25,29 @@ from consent.stores.base import open_engine
 from consent.stores.migrations import check_schema, migrate
 from consent.stores.signals import Signals
 from consent.telling import Log, new_log
+from wallet_api.counter_codes import CounterCodes
+from wallet_api.doors.codes import codes_door
+from wallet_api.doors.counter_codes import counter_code_door
 from wallet_api.doors.documents import documents_door
+from wallet_api.doors.events import events_door
+from wallet_api.doors.express import express_door
 from wallet_api.doors.frame import new_meters, put_in_frame
 from wallet_api.doors.guards import RequiresVendor, check_guards, show_limits
+from wallet_api.doors.history import history_door
+from wallet_api.doors.once import OnceOnly
 from wallet_api.doors.operations import operations_door
-from wallet_api.doors.problems import ProblemApi
+from wallet_api.doors.problems import Door, ProblemApi
+from wallet_api.doors.sandbox import sandbox_door
 from wallet_api.doors.vendors import showing_door, token_door
+from wallet_api.express import Express
+from wallet_api.history import History
 from wallet_api.limits import Limits
+from wallet_api.personas import load_personas
 from wallet_api.settings import Settings, checked
 from wallet_api.showings import Showings
 from wallet_api.vendors import SCOPES, Once, Vendors, tables
 from wallet_api.vendors.oauth import TokenEndpoint
+from wallet_api.webhooks.feed import Feed
 
 OWNERS: Final = (handover.OWNER, tables.OWNER)
 
@@ -51,9 +63,9 @@ def create_app(
     """The WSGI application of one province.
 
     `pages` are blueprints for people (the phone's pages); their routes name guards like all others. Its use cases
-    stand in `app.extensions["wallet_api"]` (a `Showings`), for those pages and for tests. Raises Refusal where a
-    key or the key list is not what the settings say, Unavailable where the store is silent or its schema is old,
-    ValueError for settings that cannot hold.
+    stand in `app.extensions`, a `Showings` under "wallet_api" and a `History` under "wallet_api_history", for those pages
+    and for tests. Raises Refusal where a key or the key list is not what the settings say, Unavailable where the store is
+    silent or its schema is old, ValueError for settings that cannot hold.
     """
     settings = checked(settings)
     log = log or new_log("wallet_api", clock, level=settings.log_level)
@@ -77,7 +89,17 @@ def create_app(
         showing_key=load_secret(settings.showing_key, sandbox=settings.sandbox),
         signals=signals,
     )
-    vendors = Vendors(engine)
+    vendors = Vendors(engine, profile=settings.profile)
+    history = History(
+        engine=engine,
+        province=settings.province,
+        inner=listed.recipient(settings.province),
+        signals=signals,
+    )
+    codes = CounterCodes(
+        engine=engine, province=settings.province, keys=listed.ring, signals=signals, showings=showings
+    )
+    express = Express(engine=engine, province=settings.province, keys=listed.ring, signals=signals)
     limits = Limits(
         settings.redis_url or None,
         room=settings.province,
@@ -89,22 +111,38 @@ def create_app(
     app = Flask("wallet_api", static_folder=None)
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.extensions["wallet_api"] = showings
+    app.extensions["wallet_api_history"] = history
     meters = new_meters("huzheng_wallet")
     put_in_frame(app, log=log.bind(province=settings.province), clock=clock, meters=meters, https=not settings.sandbox)
     show_limits(app)
     api = ProblemApi(app, audience=Audience.VENDOR, spec_kwargs=_described(settings))
     api.spec.components.security_scheme("vendor", _oauth(settings))
+    vendor, once_only = RequiresVendor(vendors, clock, limits), OnceOnly(Once(engine), clock)
     for door in (
         token_door(TokenEndpoint(vendors, clock, issuer=settings.public_url), limits),
-        showing_door(showings, Once(engine), limits, RequiresVendor(vendors, clock, limits), clock),
+        showing_door(showings, once_only, limits, vendor, clock),
+        events_door(showings, Feed(engine=engine, profile=settings.profile), once_only, vendor, clock),
+        codes_door(showings, once_only, vendor, clock),
+        counter_code_door(codes, once_only, vendor, clock),
+        express_door(express, showings, once_only, vendor, clock),
+        history_door(history, showings, once_only, limits, vendor, clock),
         operations_door(lambda: check_schemas(engine), lambda: _redis(settings, signals), meters),
         documents_door(api.spec.to_dict),
+        *_sandbox_only(settings, vendor, clock),
     ):
         api.register_blueprint(door)
     for page in pages:
         app.register_blueprint(page)
     check_guards(app)
     return app
+
+
+def _sandbox_only(settings: Settings, vendor: RequiresVendor, clock: Clock) -> tuple[Door, ...]:
+    if not settings.sandbox:
+        return ()
+    today = shanghai_date(clock.now())
+    people = load_personas(Path(settings.personas), today=today) if settings.personas else {}
+    return (sandbox_door(people.values(), vendor),)
 
 
 def migrate_store(settings: Settings, *, create: bool) -> None:
@@ -146,7 +184,8 @@ def _described(settings: Settings) -> dict[str, Any]:
         "info": {
             "description": (
                 "Show a marriage or divorce certificate by a code that lives for seconds. All people in the "
-                "sandbox are synthetic. Errors are problem documents (RFC 9457); the path in `type` explains each."
+                "sandbox are synthetic. Errors are problem documents (RFC 9457); the path in `type` explains each, and "
+                "[/problems](/problems) lists them all."
             ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },

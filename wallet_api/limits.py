@@ -70,9 +70,10 @@ class Limits:
         self._asked_again_at = -math.inf
         self._lock = Lock()
 
-    def vendor(self, client_id: str) -> Limited:
-        """Count one request of a vendor; raises TooMany."""
-        return self._hit("vendor", self._vendor, client_id)
+    def vendor(self, client_id: str, per_minute: int | None = None) -> Limited:
+        """Count one request of a vendor, against its own limit if it has one; raises TooMany."""
+        item = self._vendor if per_minute is None else RateLimitItemPerMinute(per_minute)
+        return self._hit("vendor", item, client_id)
 
     def token(self, address: str) -> Limited:
         """Count one request for a token from an address, before anybody is known; raises TooMany."""

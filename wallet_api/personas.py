@@ -1,6 +1,8 @@
 """The people of the sandbox, as the app's login knows them: read from one file, shown by masked names only.
 
-The file is a JSON list of {id, province, app, name, id_number, note_zh, note_en}; other members are somebody else's.
+The file is a JSON list of {id, province, app, name, id_number, note_zh, note_en}, and for vendors who try things out
+`certificates` (of {province, type, status}) and `reason`, which is how a visit ends although the person agrees (null: it
+passes). Other members are somebody else's.
 It is read once, at the start, and a row that might be about a real person stops the start: an ID number is taken
 only when its county never existed (`consent.people.synthetic_id` makes such numbers).
 """
@@ -15,14 +17,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from consent.errors import Refusal
+from consent.errors import Reason, Refusal
+from consent.holding import STATUSES
 from consent.people import CitizenId, Flag, Name
 from consent.provinces import province
-from consent.shapes import SLUG, Text
+from consent.shapes import SLUG, Members, Text, choice
 from consent.showing import Person
 
 _ID: Final = Text(40, 1)
 _NOTE: Final = Text(80, 0)
+_CERTIFICATE: Final = Members(
+    {"province": Text(2, 2), "type": choice("marriage", "divorce"), "status": choice(*STATUSES)}
+)
 _MEMBERS: Final = {
     "id": _ID,
     "province": Text(2, 2),
@@ -32,6 +38,15 @@ _MEMBERS: Final = {
     "note_zh": _NOTE,
     "note_en": _NOTE,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """A certificate that this person has: in which province's library, marriage or divorce, and what it is worth."""
+
+    province: str
+    type: str
+    status: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +60,8 @@ class Persona:
     id_number: CitizenId = field(repr=False)
     note_zh: str
     note_en: str
+    certificates: tuple[Owned, ...] = ()
+    reason: Reason | None = None
 
     @property
     def person(self) -> Person:
@@ -93,4 +110,21 @@ def _persona(row: Any, *, today: date) -> Persona:
         id_number=number,
         note_zh=row["note_zh"],
         note_en=row["note_en"],
+        certificates=_owned(row.get("certificates", [])),
+        reason=_reason(row.get("reason")),
     )
+
+
+def _owned(rows: Any) -> tuple[Owned, ...]:
+    if not isinstance(rows, list) or not all(_CERTIFICATE.fits(each) for each in rows):
+        raise ValueError("member certificates")
+    return tuple(Owned(**each) for each in rows)
+
+
+def _reason(name: Any) -> Reason | None:
+    if name is None:
+        return None
+    try:
+        return Reason(name)
+    except ValueError as problem:
+        raise ValueError("member reason") from problem

@@ -47,6 +47,7 @@ class Settings:
     personas: str = ""  # sandbox: path to the people of the simulated phone; empty: this app has no phone pages
     login_key: str = ""  # sandbox: URI of the app's login key, which in life is the app's alone
     phones: str = ""  # sandbox: "31=http://…,32=http://…", where the phones of the four apps are
+    webhook_ca: str = ""  # path to PEM: authorities of vendors' endpoints, where they are not the system's
     issued_after: str = ""  # RFC 3339; after a restore from backup, refuse documents from before
     log_level: str = "info"  # debug, info, warning, error
 

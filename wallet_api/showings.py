@@ -14,31 +14,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Engine
 
 from consent.approval import Approval, Decision, open_approval
-from consent.b64 import new_id
 from consent.code import LIFE as CODE_LIFE
-from consent.code import mint
-from consent.errors import UNAVAILABLE, Reason, Refusal, Unavailable
+from consent.code import Form, mint, simple_code
+from consent.errors import Reason, Refusal, Unavailable
 from consent.keys import KeyRing, SigningKey, jwk_of
 from consent.seal import SKEW, signed_digest
 from consent.showing import LIFE, SLICE, Holder, name_slice, new_showing_id, open_holder, refresh_in, slice_at
 from consent.states import SHOWING
-from consent.stores import handover
+from consent.stores import handover, names
 from consent.stores.base import reading, writing
 from consent.stores.handover import ShowingRow
-from consent.stores.queue import answer_of, put
+from consent.stores.queue import put
 from consent.stores.signals import Signals
-from wallet_api.vendors.tables import lookups
+from consent.twin import NameKey, new_twin
+from wallet_api.errands import answered, ask
 
-LOOKUP_LIFE: Final = timedelta(minutes=10)  # an answer that nobody fetched is of no use later
-
+TWIN_LIFE: Final = CODE_LIFE
+_TWINS_TRIED: Final = 8  # until one is free; of ten thousand million numbers nearly all are
 _SHOWING_ID: Final = re.compile(r"[0-9a-f]{24}")
 _WITHDRAWN: Final = frozenset({"WITHDRAWING", "WITHDRAWN"})
 
@@ -79,6 +78,11 @@ class Showings:
     code_key: SigningKey
     showing_key: bytes
     signals: Signals
+
+    @property
+    def names(self) -> NameKey:
+        """What turns twins and simple codes into what the store may know of them."""
+        return NameKey(self.showing_key)
 
     # Opening ------------------------------------------------------------------------------------------------
 
@@ -132,26 +136,58 @@ class Showings:
             showing = self._find(app, showing_id)
         return showing
 
-    def code(self, app: str, showing_id: str, *, now: datetime) -> Shown:
-        """The code of the present slice. CODE_EXPIRED when the showing's time is over, SHOWING_CLOSED when it
-        was scanned, superseded or ended otherwise.
-
-        It is issued as of the slice's beginning: all who ask within a slice get the same text and picture.
-        """
+    def shown(self, app: str, showing_id: str, *, now: datetime) -> ShowingRow:
+        """The showing, if it has a code now. CODE_EXPIRED when its time is over, SHOWING_CLOSED when it was scanned,
+        superseded or ended otherwise."""
         showing = self.state(app, showing_id, now=now)
         if showing.state == SHOWING.target("expire"):
             raise Refusal(Reason.CODE_EXPIRED)
         if showing.state != SHOWING.start:
             raise Refusal(Reason.SHOWING_CLOSED, detail=showing.state)
+        return showing
+
+    def code(self, app: str, showing_id: str, *, now: datetime, form: Form = Form.CODE) -> Shown:
+        """The code of the present slice, or its simple code; refused as by `shown`.
+
+        It is issued as of the slice's beginning: all who ask within a slice get the same text and picture.
+        """
+        showing = self.shown(app, showing_id, now=now)
         number = slice_at(showing.opened_at, now)
         issued = (showing.opened_at + number * SLICE).replace(microsecond=0)
+        if form is Form.CODE:
+            text = mint(name_slice(showing_id, number, self.showing_key), self.code_key, now=issued)
+        else:
+            text = self._simple(showing_id, number, expires_at=issued + CODE_LIFE, now=now)
         return Shown(
-            text=mint(name_slice(showing_id, number, self.showing_key), self.code_key, now=issued),
+            text=text,
             slice=number,
             issued_at=issued,
             expires_at=issued + CODE_LIFE,
             refresh_in=refresh_in(showing.opened_at, now),
         )
+
+    def _simple(self, showing_id: str, number: int, *, expires_at: datetime, now: datetime) -> str:
+        text = simple_code(self.province, self.names.opaque(showing_id, number))
+        digest = self.names.digest(text)
+        with reading(self.engine) as connection:
+            if names.look_up(connection, handover.names, digest, Form.SIMPLE) is not None:
+                return text  # the phone asks again and again; only the first time writes
+        with writing(self.engine) as connection:
+            names.give(connection, handover.names, digest, Form.SIMPLE, showing_id, expires_at=expires_at, now=now)
+        return text
+
+    def make_twin(self, connection: Connection, showing_id: str, *, now: datetime) -> str:
+        """A new typed twin for a showing that `shown` has let through; an earlier one is dead. Lives `TWIN_LIFE`.
+
+        Writes into the caller's transaction.
+        """
+        for _ in range(_TWINS_TRIED):
+            twin = new_twin(self.province)
+            names.take_back(connection, handover.names, showing_id, Form.TWIN)
+            digest, expires_at = self.names.digest(twin), now + TWIN_LIFE
+            if names.give(connection, handover.names, digest, Form.TWIN, showing_id, expires_at=expires_at, now=now):
+                return twin
+        raise Unavailable(Reason.STORE_UNAVAILABLE, what="database", detail="no twin is free")
 
     def close(self, app: str, showing_id: str, *, now: datetime) -> None:
         """The citizen put the phone away. Nothing happens to a showing that has ended; STATE_FORBIDS for one that
@@ -221,32 +257,14 @@ class Showings:
         Writes into the caller's transaction; call `opened` after its commit.
         """
         self._use(connection, holder)
-        lookup_id = new_id()
-        body = {"holder": holder.sealed.text}
-        errand = put(connection, handover.errands, kind="holdings", ref=lookup_id, body=body, now=now)
-        connection.execute(delete(lookups).where(lookups.c.created_at <= now - LOOKUP_LIFE))
-        row = {"lookup_id": lookup_id, "app": holder.app, "errand": errand, "created_at": now}
-        connection.execute(insert(lookups).values(**row))
-        return lookup_id
+        return ask(connection, holder.app, "holdings", {"holder": holder.sealed.text}, now=now)
 
     def looked_up(self, app: str, lookup_id: str, *, now: datetime) -> Found:
         """What the libraries said. REQUEST_UNKNOWN for an id that is another app's, old, or none; the errand's own
         reason where the inner network refused it."""
-        c = lookups.c
-        query = select(c.errand).where(c.lookup_id == lookup_id, c.app == app, c.created_at > now - LOOKUP_LIFE)
-        with reading(self.engine) as connection:
-            errand = connection.execute(query).scalar_one_or_none()
-            if errand is None:
-                raise Refusal(Reason.REQUEST_UNKNOWN, detail="no such lookup")
-            answer = answer_of(connection, handover.errands, errand)
-        if answer is None:
-            return Found(holdings=None)
-        if answer.text is None:
-            raise Unavailable(Reason.LIBRARY_UNREACHABLE, detail="the errand is parked")
-        found = json.loads(answer.text)
-        if "reason" in found:
-            raise _failure(Reason(found["reason"]))
-        return Found(holdings=found)
+        return Found(
+            holdings=answered(self.engine, app, "holdings", lookup_id, now=now, parked=Reason.LIBRARY_UNREACHABLE)
+        )
 
     # Inside -------------------------------------------------------------------------------------------------
 
@@ -303,8 +321,3 @@ def _same(showing: ShowingRow, approval_jwt: str) -> str | None:
         return None
     digest = signed_digest(approval_jwt)
     return digest if digest == signed_digest(showing.approval_jwt) else None
-
-
-def _failure(reason: Reason) -> Refusal | Unavailable:
-    make: Callable[[Reason], Refusal | Unavailable] = Unavailable if reason in UNAVAILABLE else Refusal
-    return make(reason)

@@ -9,8 +9,11 @@ in
                  `consent.states`; here the database compares and swaps. At most one showing of a holder
                  (app, sub) is OPEN, and that is a partial unique index, so that two phones opening at once
                  cannot both win.
+showing_events   every change of a showing's state, written by the statement pair that makes the change and in
+                 its transaction: neither exists without the other. Read by `consent.stores.timeline`.
 assertion_uses   documents that count once, by (issuer, jti) and never by their text: one token has several
-spellings. errands          a queue (`consent.stores.queue`).
+                 spellings.
+errands          a queue (`consent.stores.queue`).
 
 No column holds a plain name or ID number. `sub` is pairwise, `holder_jwt` carries the ID number in an
 envelope that only the verifier opens, `sheet`, `holdings` and `result` are the phone's view: units,
@@ -22,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -30,22 +34,27 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Index,
+    Insert,
     Integer,
     MetaData,
     Row,
     String,
     Table,
     Text,
+    UniqueConstraint,
+    bindparam,
     delete,
     insert,
     select,
     text,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from consent.errors import Reason, Unavailable
 from consent.stores.base import UtcDateTime, forgiving, inserted
 from consent.stores.migrations import Owner
+from consent.stores.names import names_table
 from consent.stores.queue import queue_table
 
 metadata: Final = MetaData()
@@ -86,6 +95,37 @@ showings: Final = Table(
     Index("ix_showings_request", "request_digest"),
 )
 
+showing_events: Final = Table(
+    "showing_events",
+    metadata,
+    # On PostgreSQL ids are given before the commit, so a lower one may appear after a higher one. Readers therefore
+    # go by `number`, which is given to what has been committed (`timeline.number`). For one showing both rise alike.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("showing_id", String(24), nullable=False),
+    Column("app", String(64), nullable=False),
+    Column("version", Integer, nullable=False),  # the showing's, after the change
+    Column("state", String(16), nullable=False),  # entered; the same again where only the result was added
+    Column("reason", String(64), nullable=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("number", BigInteger, nullable=True),
+    UniqueConstraint("showing_id", "version", name="uq_showing_events_version"),
+    Index("ix_showing_events_feed", "app", "number"),
+    Index(
+        "ix_showing_events_unnumbered",
+        "id",
+        sqlite_where=text("number IS NULL"),
+        postgresql_where=text("number IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+event_numbers: Final = Table(  # one row: the last number given, and the lock of whoever gives the next
+    "event_numbers",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+)
+
 assertion_uses: Final = Table(
     "assertion_uses",
     metadata,
@@ -95,6 +135,7 @@ assertion_uses: Final = Table(
     Index("ix_assertion_uses_expires_at", "expires_at"),
 )
 
+names: Final = names_table(metadata)
 errands: Final = queue_table("errands", metadata)
 
 OWNER: Final = Owner(
@@ -177,6 +218,7 @@ def open_showing(
     for _ in range(_OPENING_TRIES):
         ended += _supersede(connection, app=app, sub=sub, now=now)
         if connection.execute(unless_open).first() is not None:
+            _record(connection, showing_id=showing_id, app=app, version=1, state="OPEN", reason=None, at=now)
             return tuple(ended)
     raise Unavailable(Reason.STORE_UNAVAILABLE, what="database", detail="showings of one holder keep opening")
 
@@ -187,9 +229,22 @@ def _supersede(connection: Connection, *, app: str, sub: str, now: datetime) -> 
         update(showings)
         .where(c.app == app, c.sub == sub, c.state == "OPEN")
         .values(state="SUPERSEDED", version=c.version + 1, changed_at=now, reason=Reason.CODE_SUPERSEDED.value)
-        .returning(c.showing_id)
+        .returning(c.showing_id, c.app, c.version, c.state, c.reason, c.changed_at.label("at"))
     )
-    return list(connection.execute(earlier).scalars())
+    ended = connection.execute(earlier).all()
+    for row in ended:
+        _record(connection, **row._mapping)
+    return [row.showing_id for row in ended]
+
+
+@cache
+def _recording() -> Insert:
+    return insert(showing_events).inline()
+
+
+def _record(connection: Connection, **row: Any) -> None:
+    """Every change of a state passes here, in the transaction that makes it."""
+    connection.execute(_recording(), row)
 
 
 def move(
@@ -198,18 +253,39 @@ def move(
     """Set the state to `to` if it is one of `frm`, together with other columns, and raise the version.
 
     One conditional UPDATE: of two that move at once, one gets True. False also for an unknown id. `to` may
-    be in `frm`: that is how `sheet` or `holdings` change without a change of state. ValueError for columns
+    be in `frm`: that is how `sheet` or `result` change without a change of state. Every move writes its event
+    beside it. ValueError for columns
     that only this file sets.
     """
     if fixed := _FIXED & set(columns):
         raise ValueError(f"move() sets {', '.join(sorted(fixed))} itself")
+    values = {"showing": showing_id, "to": to, "frm": sorted(frm), "now": now}
+    statement = _moving(tuple(sorted(columns)))
+    moved = connection.execute(statement, values | {f"to_{name}": value for name, value in columns.items()}).first()
+    if moved is None:
+        return False
+    _record(connection, **moved._mapping)
+    return True
+
+
+@cache
+def _moving(columns: tuple[str, ...]) -> ReturningUpdate[Any]:
+    """Set the state and these columns where the state is one of `:frm`. Every step of a visit asks this, so each
+    statement is built once."""
     c = showings.c
-    statement = (
+    return (
         update(showings)
-        .where(c.showing_id == showing_id, c.state.in_(sorted(frm)))
-        .values(state=to, version=c.version + 1, changed_at=now, **columns)
+        .where(c.showing_id == bindparam("showing"), c.state.in_(bindparam("frm", expanding=True)))
+        .values(
+            {
+                c.state: bindparam("to"),
+                c.version: c.version + 1,
+                c.changed_at: bindparam("now", type_=UtcDateTime),
+                **{c[name]: bindparam(f"to_{name}", type_=c[name].type) for name in columns},
+            }
+        )
+        .returning(c.showing_id, c.app, c.version, c.state, c.reason, c.changed_at.label("at"))
     )
-    return _count(connection.execute(statement)) == 1
 
 
 def note(connection: Connection, showing_id: str, *, now: datetime, **columns: Any) -> bool:

@@ -225,6 +225,13 @@ def finish(connection: Connection, table: Table, item: Item, *, now: datetime, a
     return _change(connection, table, item, state=ItemState.DONE, answer=answer, error=None, answered_at=now)
 
 
+def settle(connection: Connection, table: Table, item: int, attempts: int, *, now: datetime, answer: str) -> bool:
+    """`finish` for somebody who knows only the row's number and the token of its lease."""
+    values = {"item": item, "token": attempts, "to_state": ItemState.DONE, "to_answer": answer, "to_answered_at": now}
+    columns = ("state", "answer", "answered_at")
+    return _count(connection.execute(_changing(table, columns), values)) == 1
+
+
 def again(connection: Connection, table: Table, item: Item, *, due_at: datetime, error: str) -> bool:
     """Not this time; due again at `due_at`. False when the row is no longer this worker's."""
     return _change(connection, table, item, due_at=due_at, lease_until=None, error=error)

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any, Final
 
 from flask import Response, make_response, request
 
 from consent.b64 import digest_of
-from consent.clock import Clock, shanghai_date
+from consent.clock import Clock, rfc3339, shanghai_date
 from consent.errors import Reason, Refusal
 from consent.stores.signals import Signals
 from consent.window import HEADER, Proof
+from verifier.cards import Cards
+from verifier.couples import Together
 from verifier.desk import Desk, Presentation, Visit
 from verifier.doors import schemas
 from verifier.doors.frame import JSON
 from verifier.doors.guards import RequiresWindow
 from verifier.doors.problems import Door
 from verifier.doors.says import says
+from verifier.invitations import Invitations
 from verifier.office import visit_topic
 
 LONGEST_WAIT_S: Final = 2.0
@@ -65,6 +69,8 @@ _PRESENT: Final = (
     Reason.CODE_BAD_SIGNATURE,
     Reason.CODE_NOT_YET_VALID,
     Reason.CODE_EXPIRED,
+    Reason.TWIN_MISTYPED,
+    Reason.TWIN_LOCKED,
     Reason.MATTER_UNKNOWN,
     Reason.PHASE_NOT_BEGUN,
     Reason.SCOPE_NOT_LISTED,
@@ -78,7 +84,9 @@ _PRESENT: Final = (
 )
 
 
-def counter_door(desk: Desk, window: RequiresWindow, clock: Clock, signals: Signals) -> Door:
+def counter_door(
+    desk: Desk, cards: Cards, invitations: Invitations, window: RequiresWindow, clock: Clock, signals: Signals
+) -> Door:
     """Visits and the register, for kiosks."""
     door = Door("counters", __name__, url_prefix="/counter", description="For the kiosks at the counters")
 
@@ -107,18 +115,78 @@ def counter_door(desk: Desk, window: RequiresWindow, clock: Clock, signals: Sign
 
         The same request id with the same bytes is a retry and gets the same visit.
         """
-        presentation = Presentation(
-            request_id=body["request_id"],
-            code=body["code"],
-            matter=body["matter"],
-            case_number=body["case_number"],
-            type=body["type"],
-            cause=body["cause"],
-            match=body["match"],
-            preconditions=tuple(body["preconditions"]),
-            digest=digest_of(request.get_data(cache=True)),
-        )
+        return view(desk.present(proof.window, _presentation(body, body["code"]), now=clock.now()))
+
+    @door.route("/cards", methods=["POST"])
+    @window
+    @door.arguments(schemas.CardBody)
+    @door.response(202, schemas.VisitView, description="Stored; the person at the counter reads the sheet and answers")
+    @door.doc(operationId="presentCard", parameters=[_PROOF])
+    @says(door, *_WINDOW, *_PRESENT)
+    def present_card(proof: Proof, body: dict[str, Any]) -> dict[str, Any]:
+        """Present an ID card
+
+        For somebody without a phone. The reader's word takes the place of a code and says who stands here.
+        """
+        presentation = replace(_presentation({**body, "match": None}, ""), card=body["card"])
         return view(desk.present(proof.window, presentation, now=clock.now()))
+
+    @door.route("/visits/<request_id>/sheet")
+    @window
+    @door.response(200, schemas.SheetView)
+    @door.doc(operationId="getSheet", parameters=[_PROOF])
+    @says(door, *_WINDOW, Reason.REQUEST_UNKNOWN)
+    def get_sheet(proof: Proof, request_id: str) -> dict[str, Any]:
+        """Read what the person at the counter is asked to agree to
+
+        Of a visit that began with a card. Show all of it before the pad is signed.
+        """
+        return {"sheet": cards.sheet(proof.window, request_id, now=clock.now())}
+
+    @door.route("/visits/<request_id>/answer", methods=["POST"])
+    @window
+    @door.arguments(schemas.PadBody)
+    @door.response(202, schemas.VisitView, description="Taken; watch the visit")
+    @door.doc(operationId="answerAtCounter", parameters=[_PROOF])
+    @says(
+        door,
+        *_WINDOW,
+        Reason.BODY_MALFORMED,
+        Reason.BODY_INVALID,
+        Reason.MEDIA_TYPE,
+        Reason.TOO_LARGE,
+        Reason.REQUEST_UNKNOWN,
+        Reason.APPROVAL_MISMATCH,
+        Reason.STATE_FORBIDS,
+        Reason.TIMED_OUT,
+    )
+    def answer_at_counter(proof: Proof, body: dict[str, Any], request_id: str) -> dict[str, Any]:
+        """Hand in the answer given at the counter
+
+        What the enrolled pad or person-ID matcher of this window has signed over the request.
+        """
+        now = clock.now()
+        cards.answer(proof.window, request_id, body["pad"], now=now)
+        return view(desk.visit(proof.window, request_id, now=now))
+
+    @door.route("/invitations", methods=["POST"])
+    @window
+    @door.arguments(schemas.InvitationBody)
+    @door.response(201, schemas.InvitationView, description="Show it; the visit appears when a phone has read it")
+    @door.doc(operationId="invite", parameters=[_PROOF])
+    @says(door, *_WINDOW, *_PRESENT)
+    def invite(proof: Proof, body: dict[str, Any]) -> dict[str, Any]:
+        """Invite a phone
+
+        A code for the counter's screen, alive for a minute. The first phone that reads it begins the visit under this
+        request id: watch it; until then it is unknown.
+        """
+        row = invitations.invite(proof.window, _presentation(body, ""), now=clock.now())
+        return {
+            "request_id": row.request_id,
+            "counter": row.counter_jwt,
+            "expires_at": rfc3339(row.expires_at),
+        }
 
     @door.route("/visits/<request_id>")
     @window
@@ -150,6 +218,21 @@ def counter_door(desk: Desk, window: RequiresWindow, clock: Clock, signals: Sign
         return Response(status=204)
 
     return door
+
+
+def _presentation(body: dict[str, Any], code: str) -> Presentation:
+    return Presentation(
+        request_id=body["request_id"],
+        code=code,
+        matter=body["matter"],
+        case_number=body["case_number"],
+        type=body["type"],
+        cause=body["cause"],
+        match=body["match"],
+        preconditions=tuple(body["preconditions"]),
+        digest=digest_of(request.get_data(cache=True)),
+        together=None if body.get("together") is None else Together(**body["together"]),
+    )
 
 
 def _wait() -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from consent.card import CARD, PAD
 from consent.clock import rfc3339
 from consent.errors import Outcome, row
 from consent.request import CERTIFICATE_TYPES
@@ -23,8 +24,8 @@ def _text(most: int, **more: Any) -> fields.String:
     return fields.String(required=True, validate=validate.Length(min=1, max=most), metadata=more)
 
 
-class PresentationBody(Schema):
-    """One scanned code with what the officer asks for. `match`: envelope to the desk with the ID number, or null."""
+class CaseBody(Schema):
+    """What the officer asks for."""
 
     request_id = fields.String(
         required=True,
@@ -35,15 +36,64 @@ class PresentationBody(Schema):
             "example": "AAAAAAAAAAAAAAAAAAAAAA",
         },
     )
-    code = _text(600, example="YRD1:…")
     matter = _text(64, example="realestate.register")
     case_number = _text(64)
     type = fields.String(required=True, validate=validate.OneOf(CERTIFICATE_TYPES))
     cause = _text(200)
-    match = fields.String(required=True, allow_none=True, validate=validate.Length(max=4000))
     preconditions = fields.List(
         fields.String(validate=validate.Length(max=64)), required=True, validate=validate.Length(max=8)
     )
+
+
+class InvitationBody(CaseBody):
+    """The same before any code. `match`: envelope to the desk with the ID number of who stands there, or null."""
+
+    match = fields.String(required=True, allow_none=True, validate=validate.Length(max=4000))
+
+
+class TogetherBody(Schema):
+    """Two people for one visit: the couple's name, the same for both, and an envelope with the other's ID number."""
+
+    couple = fields.String(
+        required=True,
+        validate=[validate.Length(equal=22), validate.Regexp(r"^[A-Za-z0-9_-]{21}[AQgw]$")],
+        metadata={"example": "AAAAAAAAAAAAAAAAAAAAAA"},
+    )
+    other = _text(4000)
+
+
+class PresentationBody(InvitationBody):
+    """The same with the code that was scanned."""
+
+    together = fields.Nested(TogetherBody, load_default=None, allow_none=True)
+
+    code = _text(600, example="YRD1:…")
+
+
+class CardBody(CaseBody):
+    """What the officer asks for, and the reader's word about who stands here."""
+
+    card = _text(CARD.max_length, example="eyJhbGciOiJFUzI1NiIs…")
+
+
+class PadBody(Schema):
+    """What the pad or the person-ID matcher signed."""
+
+    pad = _text(PAD.max_length, example="eyJhbGciOiJFUzI1NiIs…")
+
+
+class SheetView(Schema):
+    """What the person at the counter reads, in the register's words."""
+
+    sheet = fields.Dict(required=True)
+
+
+class InvitationView(Schema):
+    """A code for the counter's own screen. Draw `counter` as a QR symbol; the phone's app reads it."""
+
+    request_id = fields.String(required=True)
+    counter = fields.String(required=True, metadata={"example": "YRDC:eyJhbGciOiJFZERTQSIs…"})
+    expires_at = fields.String(required=True, metadata={"format": "date-time"})
 
 
 class FieldView(Schema):

@@ -3,7 +3,7 @@
 `release`, after `peers` has judged consent, request, scope and fields, in one transaction:
  1. the certificate that the citizen picked is here, and is the holder's own; its row is held, so that its status cannot
     change before the end
- 2. it is of the type that was asked for
+ 2. it is of the type that was asked for; of two people who came together, the other one is its other party
  3. the consent is spent: its row goes in, or somebody was first. Then
       withdrawn             refused
       another request       refused, the consent is spent
@@ -18,6 +18,7 @@ Locks are taken in one order everywhere, certificate before spend before ledger 
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -84,6 +85,7 @@ class Library:
             certificate = self._certificate(conn, grant)  # 1
             if certificate.type != request.ask.type:  # 2
                 raise Refusal(Reason.CERTIFICATE_TYPE_NOT_ALLOWED, detail="the picked certificate is of the other type")
+            _judge_couple(request, grant, certificate)
             row = {
                 "consent_issuer": consent.issuer,
                 "jti": consent.jti,
@@ -212,6 +214,16 @@ class Library:
                 raise Refusal(Reason.CONSENT_UNKNOWN, detail="nothing was released under it")
 
         attempt(self.engine, deliver)
+
+
+def _judge_couple(request: Request, grant: Grant, certificate: Certificate) -> None:
+    """Where two people came for one visit: the one who came along is the certificate's other party (A13)."""
+    if (request.other is None) != (grant.other is None):
+        raise Refusal(Reason.CONSENT_MISMATCH, detail="a couple's consent for one, or the reverse")
+    if grant.other is not None and not secrets.compare_digest(
+        grant.other.encode(), certificate.other.id_number.encode()
+    ):
+        raise Refusal(Reason.COUPLE_MISMATCH, detail="not the other party")
 
 
 def _holding(row: Row[tuple[object, ...]], now: datetime) -> Holding:

@@ -10,6 +10,11 @@ lookups   the questions to the four libraries that are under way, one row for ea
 outbox    letters to other provinces and changes to the hand-over store, written in the same transaction as the fact that
           causes them and carried out by `work`.
 ledger    see `verifier.stores.ledger`.
+tries     see `verifier.stores.tries`.
+invitations   see `verifier.stores.invitations`.
+cards, card_questions   see `verifier.stores.cards`.
+couples   see `verifier.stores.couples`.
+history, looks, objections   see `verifier.stores.history`.
 """
 
 from __future__ import annotations
@@ -43,7 +48,12 @@ from consent.stores.base import UtcDateTime, inserted
 from consent.stores.migrations import Owner
 from consent.stores.queue import put, queue_table
 from consent.transport import Letter
+from verifier.stores.cards import card_tables
+from verifier.stores.couples import couple_table
+from verifier.stores.history import history_tables
+from verifier.stores.invitations import invitation_table
 from verifier.stores.ledger import ledger_tables
+from verifier.stores.tries import tries_tables
 
 metadata: Final = MetaData()
 
@@ -88,6 +98,8 @@ claims: Final = Table(
     Column("reply", Text, nullable=True),  # the letter that answered the desk, resent as the same bytes
     Column("claimed_at", UtcDateTime, nullable=False),
     Column("answer_by", UtcDateTime, nullable=False),
+    Column("named", String(8), nullable=False, server_default="code"),  # consent.code.Form: how the counter named it
+    Column("aside", Text, nullable=True),  # of two people for one visit: the envelope with the other's number
     UniqueConstraint("request_digest", name="uq_claims_request"),
     Index("ix_claims_state", "state", "answer_by"),
 )
@@ -118,6 +130,11 @@ lookups: Final = Table(
 
 outbox: Final = queue_table("outbox", metadata)
 ledger: Final = ledger_tables(metadata)
+tries: Final = tries_tables(metadata)
+invitations: Final = invitation_table(metadata)
+card_visits: Final = card_tables(metadata)
+couples: Final = couple_table(metadata)
+history: Final = history_tables(metadata)
 
 OWNER: Final = Owner(name="inner", script_location_package="verifier.stores.inner_migrations", metadata=metadata)
 
@@ -164,6 +181,8 @@ class ClaimRow:
     reply: str | None
     claimed_at: datetime
     answer_by: datetime
+    named: str
+    aside: str | None = None
 
 
 def find_visit(conn: Connection, window: str, request_id: str) -> VisitRow | None:
@@ -181,6 +200,11 @@ def visit_of_request(conn: Connection, request_digest: str) -> VisitRow | None:
 def set_receipt(conn: Connection, request_digest: str, receipt: str) -> None:
     """Keep the unit's receipt with its visit, in the transaction that ends it."""
     conn.execute(update(visits).where(visits.c.request_digest == request_digest).values(receipt=receipt))
+
+
+def set_answer_by(conn: Connection, request_digest: str, answer_by: datetime) -> None:
+    """From now on somebody else is waited for."""
+    conn.execute(update(visits).where(visits.c.request_digest == request_digest).values(answer_by=answer_by))
 
 
 def overdue_visits(conn: Connection, *, states: tuple[str, ...], before: datetime, limit: int) -> list[VisitRow]:

@@ -54,7 +54,7 @@ class RequiresVendor:
                 g.log = g.log.bind(vendor=caller.client_id)
                 if scope not in caller.scopes:
                     raise Refusal(Reason.FORBIDDEN, detail=f"the token lacks {scope}")
-                g.limited = self.limits.vendor(caller.client_id)
+                g.limited = self.limits.vendor(caller.client_id, caller.per_minute)
                 return view(caller, *args, **kwargs)
 
             # The description says what the guard asks for, because the guard writes it.

@@ -74,6 +74,15 @@ class ShowingSchema(Schema):
     result = fields.Nested(ResultSchema, required=True, allow_none=True)
 
 
+_SKEW: Final = {"description": "Seconds that Client-Time is ahead of us, negative when it is slow; null without it"}
+
+
+class OpenedSchema(ShowingSchema):
+    """A showing that was just opened."""
+
+    clock_skew_seconds = fields.Integer(required=True, allow_none=True, metadata=_SKEW)
+
+
 class CodeSchema(Schema):
     """The code of this slice. Draw `code` as a QR symbol, level M, four white modules around it."""
 
@@ -82,6 +91,7 @@ class CodeSchema(Schema):
     issued_at = _time()
     expires_at = _time()
     refresh_in = fields.Integer(required=True, metadata={"description": "Seconds; ask again then"})
+    clock_skew_seconds = fields.Integer(required=True, allow_none=True, metadata=_SKEW)
 
 
 class CertificateSchema(Schema):
@@ -155,12 +165,13 @@ def showing_view(showing: ShowingRow) -> dict[str, Any]:
         "changed_at": rfc3339(showing.changed_at),
         "asked": showing.sheet is not None,
         "reason": showing.reason,
-        **_told(showing.reason),
+        **told(showing.reason),
         "result": None if showing.result is None else json.loads(showing.result),
     }
 
 
-def _told(reason: str | None) -> dict[str, Any]:
+def told(reason: str | None) -> dict[str, Any]:
+    """`sentence` and `next` of a reason for the citizen, in both languages; nulls for none."""
     if reason is None:
         return {"sentence": None, "next": None}
     why, reader = Reason(reason), Audience.CITIZEN
@@ -170,7 +181,7 @@ def _told(reason: str | None) -> dict[str, Any]:
     }
 
 
-def code_view(shown: Shown, server_time: str) -> dict[str, Any]:
+def code_view(shown: Shown, server_time: str, skew: int | None = None) -> dict[str, Any]:
     """A code as a `CodeSchema`."""
     return {
         "code": shown.text,
@@ -178,6 +189,7 @@ def code_view(shown: Shown, server_time: str) -> dict[str, Any]:
         "issued_at": rfc3339(shown.issued_at),
         "expires_at": rfc3339(shown.expires_at),
         "refresh_in": shown.refresh_in,
+        "clock_skew_seconds": skew,
     }
 
 

@@ -7,41 +7,44 @@ of this door is for one app; the app comes from the token, never from the reques
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from flask import Response, g, make_response, request
 from sqlalchemy import Connection
 
-from consent.b64 import digest_of
 from consent.clock import Clock, rfc3339
+from consent.code import Form
 from consent.errors import Reason, Refusal
 from wallet_api import picture
 from wallet_api.doors import schemas
+from wallet_api.doors.codes import CLIENT_TIME
 from wallet_api.doors.frame import JSON, offers, takes
 from wallet_api.doors.guards import RequiresVendor, requires_nothing
+from wallet_api.doors.once import KEY_HEADER, ONCE, OnceOnly
 from wallet_api.doors.problems import Door
 from wallet_api.doors.says import says
 from wallet_api.limits import Limits
 from wallet_api.showings import Opening, Showings
-from wallet_api.vendors import Caller, Once
+from wallet_api.skew import HEADER, naming_skew, read_client_time, skew_seconds
+from wallet_api.vendors import Caller
 from wallet_api.vendors.oauth import ASSERTION_TYPE, TokenEndpoint
 
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,64}")
-_KEY_HEADER: Final = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": True,
-    "description": "1 to 64 visible ASCII characters, a new one for each new request; answers are kept for 24 h",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 64},
-}
 _IF_NONE_MATCH: Final = {
     "name": "If-None-Match",
     "in": "header",
     "required": False,
     "description": "The ETag of the last answer: nothing new is 304",
     "schema": {"type": "string"},
+}
+_FORMS: Final = (Form.CODE.value, Form.SIMPLE.value)
+_FORM: Final = {
+    "name": "form",
+    "in": "query",
+    "required": False,
+    "description": "The signed code, or the simple one",
+    "schema": {"type": "string", "enum": list(_FORMS), "default": Form.CODE.value},
 }
 _TEXT: Final = "text/plain"
 _PNG: Final = "image/png"
@@ -97,14 +100,10 @@ _DOCUMENT: Final = (
     Reason.DOCUMENT_SIGNATURE,
     Reason.DOCUMENT_EXPIRED,
     Reason.DOCUMENT_NOT_YET_VALID,
+    Reason.CLOCK_SKEW,
 )
 _BODY: Final = (Reason.BODY_MALFORMED, Reason.BODY_INVALID, Reason.MEDIA_TYPE, Reason.TOO_LARGE)
-_ONCE: Final = (
-    Reason.IDEMPOTENCY_KEY_MISSING,
-    Reason.IDEMPOTENCY_MISMATCH,
-    Reason.IDEMPOTENCY_IN_FLIGHT,
-    Reason.DOCUMENT_REPLAYED,
-)
+_ONCE: Final = (*ONCE, Reason.DOCUMENT_REPLAYED)
 
 
 def token_door(endpoint: TokenEndpoint, limits: Limits) -> Door:
@@ -135,27 +134,15 @@ def token_door(endpoint: TokenEndpoint, limits: Limits) -> Door:
     return door
 
 
-def showing_door(showings: Showings, once: Once, limits: Limits, vendor: RequiresVendor, clock: Clock) -> Door:
+def showing_door(showings: Showings, once_only: OnceOnly, limits: Limits, vendor: RequiresVendor, clock: Clock) -> Door:
     """Showings and lookups."""
     door = Door("showings", __name__, url_prefix="/v1", description="Show a code, answer a request, look back")
-
-    def once_only(caller: Caller, status: int, prepare: Callable[[], Callable[[Connection], str]]) -> Response:
-        """Answer a POST that creates something, once for each Idempotency-Key."""
-        key = request.headers.get("Idempotency-Key", "")
-        if _KEY.fullmatch(key) is None:
-            raise Refusal(Reason.IDEMPOTENCY_KEY_MISSING)
-        digest = digest_of(request.path.encode() + b"\n" + request.get_data(cache=True))
-        kept = once.answer(caller.client_id, key, digest, status=status, prepare=prepare, now=clock.now())
-        answer = Response(kept.body, kept.status, content_type=JSON)
-        if kept.again:
-            answer.headers["Idempotency-Replayed"] = "true"
-        return answer
 
     @door.route("/showings", methods=["POST"])
     @vendor("showings:write")
     @door.arguments(schemas.HolderBody)
-    @door.response(201, schemas.ShowingSchema, description="The showing is open; an earlier one is ended")
-    @door.doc(operationId="openShowing", parameters=[_KEY_HEADER])
+    @door.response(201, schemas.OpenedSchema, description="The showing is open; an earlier one is ended")
+    @door.doc(operationId="openShowing", parameters=[KEY_HEADER, CLIENT_TIME])
     @says(*_BODY, *_DOCUMENT, *_ONCE, Reason.KEY_NOT_ALLOWED, Reason.TOO_MANY, Reason.STORE_UNAVAILABLE)
     def open_showing(caller: Caller, body: dict[str, str]) -> Response:
         """Open a showing
@@ -165,13 +152,15 @@ def showing_door(showings: Showings, once: Once, limits: Limits, vendor: Require
         openings: list[Opening] = []
 
         def prepare() -> Callable[[Connection], str]:
-            now = clock.now()
-            holder = showings.admit(caller.app, body["holder"], now=now)
+            now, told = clock.now(), _told()
+            with naming_skew(told, now=now):
+                holder = showings.admit(caller.app, body["holder"], now=now)
             g.limited = limits.opening(holder.app, holder.sub)
 
             def write(connection: Connection) -> str:
                 openings.append(showings.open(connection, holder, now=now))
-                return _json(schemas.ShowingSchema(), schemas.showing_view(openings[-1].showing))
+                view = schemas.showing_view(openings[-1].showing)
+                return _json(schemas.OpenedSchema(), {**view, "clock_skew_seconds": skew_seconds(told, now=now)})
 
             return write
 
@@ -215,8 +204,13 @@ def showing_door(showings: Showings, once: Once, limits: Limits, vendor: Require
     @door.alt_response(200, content_type=_TEXT, schema=_BINARY[_TEXT], success=True)
     @door.alt_response(200, content_type=_PNG, schema=_BINARY[_PNG], success=True)
     @door.alt_response(200, content_type=_SVG, schema=_BINARY[_SVG], success=True)
-    @door.doc(operationId="getCode", parameters=[_IF_NONE_MATCH], responses={304: {"description": "As before"}})
+    @door.doc(
+        operationId="getCode",
+        parameters=[_FORM, _IF_NONE_MATCH, CLIENT_TIME],
+        responses={304: {"description": "As before"}},
+    )
     @says(
+        Reason.BODY_INVALID,
         Reason.SHOWING_UNKNOWN,
         Reason.SHOWING_CLOSED,
         Reason.CODE_EXPIRED,
@@ -227,13 +221,15 @@ def showing_door(showings: Showings, once: Once, limits: Limits, vendor: Require
         """Get the code to show now
 
         As JSON, as text, or drawn (PNG, SVG), by Accept. Ask again after `refresh_in` seconds (header
-        Refresh-In), by the server's time and not by the phone's.
+        Refresh-In), by the server's time and not by the phone's. `form=simple` is for a phone or a scanner that cannot
+        manage the full code: fewer and larger modules, and a counter that must be online.
         """
-        now = clock.now()
-        shown = showings.code(caller.app, showing_id, now=now)
+        now, form = clock.now(), _form()
+        skew = skew_seconds(_told(), now=now)
+        shown = showings.code(caller.app, showing_id, now=now, form=form)
         kind = request.accept_mimetypes.best_match([JSON, _TEXT, _PNG, _SVG], default=JSON)
         drawn: dict[str, Callable[[], str | bytes]] = {
-            JSON: lambda: _json(schemas.CodeSchema(), schemas.code_view(shown, rfc3339(now))),
+            JSON: lambda: _json(schemas.CodeSchema(), schemas.code_view(shown, rfc3339(now), skew)),
             _TEXT: lambda: shown.text,
             _PNG: lambda: picture.png(shown.text),
             _SVG: lambda: picture.svg(shown.text),
@@ -241,8 +237,10 @@ def showing_door(showings: Showings, once: Once, limits: Limits, vendor: Require
         answer = Response(drawn[kind](), content_type=kind)
         answer.headers["Refresh-In"] = str(shown.refresh_in)
         answer.headers["Vary"] = "Accept"
+        if skew is not None:
+            answer.headers["Clock-Skew-Seconds"] = str(skew)
         # JSON also says what time it is, which changes while the code does not.
-        return answer if kind == JSON else _tagged(answer, f"{shown.slice}-{kind.rpartition('/')[2]}")
+        return answer if kind == JSON else _tagged(answer, f"{shown.slice}-{form}-{kind.rpartition('/')[2]}")
 
     @door.route("/showings/<showing_id>/request")
     @vendor("showings:read")
@@ -262,7 +260,7 @@ def showing_door(showings: Showings, once: Once, limits: Limits, vendor: Require
     @vendor("showings:write")
     @door.arguments(schemas.ApprovalBody)
     @door.response(202, schemas.TakenSchema, description="Taken; poll the showing")
-    @door.doc(operationId="answerRequest")
+    @door.doc(operationId="answerRequest", parameters=[CLIENT_TIME])
     @says(
         *_BODY,
         *_DOCUMENT,
@@ -277,14 +275,16 @@ def showing_door(showings: Showings, once: Once, limits: Limits, vendor: Require
         Signed by the device key that the login assertion named. The same answer may be sent again; another one
         for the same request is refused.
         """
-        digest = showings.approve(caller.app, showing_id, body["approval"], now=clock.now())
+        now = clock.now()
+        with naming_skew(_told(), now=now):
+            digest = showings.approve(caller.app, showing_id, body["approval"], now=now)
         return {"showing_id": showing_id, "document": digest}
 
     @door.route("/showings/<showing_id>/withdrawal", methods=["POST"])
     @vendor("showings:write")
     @door.arguments(schemas.ApprovalBody)
     @door.response(202, schemas.TakenSchema, description="Taken; WITHDRAWN only once the library has confirmed")
-    @door.doc(operationId="withdrawConsent")
+    @door.doc(operationId="withdrawConsent", parameters=[CLIENT_TIME])
     @says(
         *_BODY,
         *_DOCUMENT,
@@ -299,7 +299,9 @@ def showing_door(showings: Showings, once: Once, limits: Limits, vendor: Require
 
         Possible until the certificate is delivered. Until the library has confirmed, the state is WITHDRAWING.
         """
-        digest = showings.withdraw(caller.app, showing_id, body["approval"], now=clock.now())
+        now = clock.now()
+        with naming_skew(_told(), now=now):
+            digest = showings.withdraw(caller.app, showing_id, body["approval"], now=now)
         return {"showing_id": showing_id, "document": digest}
 
     @door.route("/showings/<showing_id>/receipt")
@@ -315,7 +317,7 @@ def showing_door(showings: Showings, once: Once, limits: Limits, vendor: Require
     @vendor("certificates:read")
     @door.arguments(schemas.HolderBody)
     @door.response(202, schemas.LookupSchema, description="The libraries are asked")
-    @door.doc(operationId="lookUp", parameters=[_KEY_HEADER])
+    @door.doc(operationId="lookUp", parameters=[KEY_HEADER, CLIENT_TIME])
     @says(*_BODY, *_DOCUMENT, *_ONCE, Reason.KEY_NOT_ALLOWED, Reason.TOO_MANY, Reason.STORE_UNAVAILABLE)
     def look_up(caller: Caller, body: dict[str, str]) -> Response:
         """Ask which certificates a person has
@@ -325,7 +327,8 @@ def showing_door(showings: Showings, once: Once, limits: Limits, vendor: Require
 
         def prepare() -> Callable[[Connection], str]:
             now = clock.now()
-            holder = showings.admit(caller.app, body["holder"], now=now)
+            with naming_skew(_told(), now=now):
+                holder = showings.admit(caller.app, body["holder"], now=now)
             g.limited = limits.opening(holder.app, holder.sub)
             return lambda connection: _json(
                 schemas.LookupSchema(), {"lookup_id": showings.look_up(connection, holder, now=now)}
@@ -352,6 +355,17 @@ def showing_door(showings: Showings, once: Once, limits: Limits, vendor: Require
         return schemas.found_view(lookup_id, showings.looked_up(caller.app, lookup_id, now=clock.now()))
 
     return door
+
+
+def _told() -> datetime | None:
+    return read_client_time(request.headers.get(HEADER))
+
+
+def _form() -> Form:
+    text = request.args.get("form", Form.CODE.value)
+    if text not in _FORMS:
+        raise Refusal(Reason.BODY_INVALID, detail="form")
+    return Form(text)
 
 
 def _json(schema: Any, value: dict[str, Any]) -> str:
