@@ -206,7 +206,7 @@ def secrets_of(it: Certificate) -> dict[str, str]:
     }
 
 
-@settings(max_examples=count(5000, 100), deadline=None)
+@settings(max_examples=count(1000, 100), deadline=None)
 @given(it=certificates(), data=st.data())
 def test_nothing_but_the_allowed_fields_ever_appears_in_a_copy(it: Certificate, data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from(sorted(DISCLOSABLE)), unique=True))
@@ -219,7 +219,7 @@ def test_nothing_but_the_allowed_fields_ever_appears_in_a_copy(it: Certificate, 
         assert (secret in text) == (valid and ways.get(name) == "PLAIN"), name
 
 
-@settings(max_examples=count(5000, 100), deadline=None)
+@settings(max_examples=count(1000, 100), deadline=None)
 @given(it=certificates(), name=st.sampled_from([*sorted(DISCLOSABLE), "holder_id", "photo", ""]), data=st.data())
 def test_a_field_is_disclosed_in_its_own_ways_or_refused(it: Certificate, name: str, data: st.DataObject) -> None:
     way = data.draw(st.sampled_from([*DISCLOSURES, "FILE", ""]))
@@ -232,7 +232,7 @@ def test_a_field_is_disclosed_in_its_own_ways_or_refused(it: Certificate, name: 
     assert caught.value.reason is Reason.FIELD_NOT_ALLOWED
 
 
-@settings(max_examples=count(2000, 60), deadline=None)
+@settings(max_examples=count(500, 60), deadline=None)
 @given(it=certificates())
 def test_no_matter_of_the_catalogue_gives_the_other_partys_number(it: Certificate) -> None:
     for matter in load_catalogue().rows:

@@ -151,7 +151,7 @@ def test_a_copy_with_anything_else_in_it_is_refused(name: str, value: Any) -> No
     assert refused(copy(COPY.forged(env=env)).body, VISIT) is CLAIMS
 
 
-@settings(max_examples=count(2000, 40), deadline=None)
+@settings(max_examples=count(500, 40), deadline=None)
 @given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_whatever_is_in_a_copy_is_read_or_refused(payload: bytes) -> None:
     env = close_envelope(VISIT.recipient, payload, info=ASKED.digest)
@@ -270,7 +270,7 @@ def test_more_holdings_than_an_answer_takes_are_refused() -> None:
     assert refused(holdings_from, held.to_bytes()) is CLAIMS
 
 
-@settings(max_examples=count(2000, 50), deadline=None)
+@settings(max_examples=count(500, 50), deadline=None)
 @given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_whatever_comes_as_holdings_is_read_or_refused(raw: bytes) -> None:
     assert refused(holdings_from, raw) in {CLAIMS, MALFORMED}
@@ -411,7 +411,7 @@ def test_what_is_no_letter_is_refused(change: dict[str, Any]) -> None:
     assert refused(letter_from, raw(letter(), **change)) is MALFORMED
 
 
-@settings(max_examples=count(2000, 50), deadline=None)
+@settings(max_examples=count(500, 50), deadline=None)
 @given(
     st.binary(max_size=60)
     | JSON.map(lambda value: json.dumps(value).encode())

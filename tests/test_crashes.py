@@ -30,8 +30,8 @@ pytestmark = pytest.mark.full  # visits and processes: each takes seconds
 
 STEPS = ("D1", "C1", "C2", "L1", "D2")
 POINTS = tuple(f"{step}.{side}" for step in STEPS for side in ("before_commit", "after_commit"))
-ROUNDS = count(10, 1)
-RANDOM_KILLS = count(60, 3)
+ROUNDS = count(4, 1)
+RANDOM_KILLS = count(30, 3)
 
 
 def killed(stage: Stage, work: Callable[[], None], **environment: str) -> bool:

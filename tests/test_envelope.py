@@ -176,13 +176,13 @@ def test_what_an_envelope_belongs_to_is_told_apart_part_by_part() -> None:
 # Whatever the wire brings ---------------------------------------------------------------------------------
 
 
-@settings(max_examples=count(2000, 50), deadline=None)
+@settings(max_examples=count(500, 50), deadline=None)
 @given(st.binary(max_size=1500).map(to_b64) | st.text(), st.text(max_size=5))
 def test_any_envelope_is_opened_or_refused(text: str, info: str) -> None:
     assert unreadable(text, info=info)
 
 
-@settings(max_examples=count(2000, 50), deadline=None)
+@settings(max_examples=count(500, 50), deadline=None)
 @given(st.binary(max_size=400), st.data())
 def test_a_damaged_envelope_is_refused(payload: bytes, data: st.DataObject) -> None:
     raw = from_b64(closed(payload))
@@ -193,7 +193,7 @@ def test_a_damaged_envelope_is_refused(payload: bytes, data: st.DataObject) -> N
     assert found == payload if changed == raw else found is Reason.ENVELOPE_UNREADABLE
 
 
-@settings(max_examples=count(2000, 50), deadline=None)
+@settings(max_examples=count(500, 50), deadline=None)
 @given(
     st.text()
     | st.binary(min_size=1216, max_size=1216).map(to_b64)
@@ -206,7 +206,7 @@ def test_any_text_is_a_public_key_or_is_refused(text: str) -> None:
         assert close_envelope(found, b"x", info=INFO)
 
 
-@settings(max_examples=count(2000, 50), deadline=None)
+@settings(max_examples=count(500, 50), deadline=None)
 @given(st.text() | st.binary(min_size=96, max_size=96).map(to_b64))
 def test_any_text_is_a_private_key_or_is_refused(text: str) -> None:
     found = outcome(envelope_key, text)

@@ -106,7 +106,7 @@ def _fuzz(app: Honest, mode: GenerationMode, examples: int) -> None:
 @pytest.mark.parametrize("mode", GenerationMode)
 def test_a_counter_may_send_what_it_likes(stage: Stage, mode: GenerationMode) -> None:
     app = Honest(stage.country.verifiers["32"], stage, window=_window(stage))
-    _fuzz(app, mode, count(220, 6))
+    _fuzz(app, mode, count(120, 6))
     assert app.faults == []
 
 
@@ -115,7 +115,7 @@ def test_a_peer_may_send_what_it_likes(stage: Stage, mode: GenerationMode) -> No
     mailbox = Honest(stage.country.verifiers["32"], stage, peer="exchange")
     exchange = Honest(stage.country.exchange, stage, peer="31")
     for app in (mailbox, exchange):
-        _fuzz(app, mode, count(220, 6))
+        _fuzz(app, mode, count(120, 6))
         assert app.faults == []
 
 

@@ -132,7 +132,7 @@ def test_a_point_that_is_not_on_the_curve_is_no_key() -> None:
 
 
 @pytest.mark.full
-@settings(max_examples=count(2000, 60), deadline=None)
+@settings(max_examples=count(500, 60), deadline=None)
 @given(st.dictionaries(st.sampled_from(["kty", "crv", "x", "y", "d", "n"]), JSON | st.sampled_from(["EC", "OKP"])))
 def test_any_object_is_a_key_or_is_refused(jwk: dict[str, Any]) -> None:
     found = outcome(public_from_jwk, jwk)
@@ -305,7 +305,7 @@ def test_a_changed_key_list_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-@settings(max_examples=count(2000, 40), deadline=None)
+@settings(max_examples=count(500, 40), deadline=None)
 @given(
     JSON.map(lambda value: json.dumps(value).encode())
     | st.binary()

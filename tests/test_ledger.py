@@ -121,7 +121,7 @@ def test_a_repetition_is_found_where_it_was_made() -> None:
         assert broken_at([*entries[: index + 1], entry, *entries[index + 1 :]]) == index + 2
 
 
-@settings(max_examples=count(2000, 50), deadline=None)
+@settings(max_examples=count(500, 50), deadline=None)
 @given(st.integers(2, 30), st.data())
 def test_whatever_is_done_to_a_ledger_shows(length: int, data: st.DataObject) -> None:
     entries = ledger(length)
@@ -134,7 +134,7 @@ def test_whatever_is_done_to_a_ledger_shows(length: int, data: st.DataObject) ->
         assert found is Reason.STATE_FORBIDS
 
 
-@settings(max_examples=count(2000, 50), deadline=None)
+@settings(max_examples=count(500, 50), deadline=None)
 @given(
     st.lists(
         st.builds(

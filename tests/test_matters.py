@@ -237,7 +237,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=count(2000, 50), deadline=None)
+@settings(max_examples=count(500, 50), deadline=None)
 @given(data=st.data())
 def test_a_catalogue_is_read_or_a_value_error(data: st.DataObject) -> None:
     whole: Any = rows()

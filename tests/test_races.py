@@ -38,7 +38,7 @@ from verifier.stores import library as library_tables
 PROCESSES = 4
 PRESENTATIONS = count(200, 16)
 WITHDRAWALS = count(1000, 30)
-INTERLEAVINGS = count(60, 2)
+INTERLEAVINGS = count(30, 2)
 
 
 def race_for_a_showing(

@@ -115,7 +115,7 @@ TEXTS = st.one_of(
 
 
 @given(TEXTS)
-@settings(max_examples=count(2000, 50), deadline=None)
+@settings(max_examples=count(500, 50), deadline=None)
 def test_any_text_is_recognised_or_refused(text: str) -> None:
     found = outcome(recognise, text)
     if isinstance(found, Reason):

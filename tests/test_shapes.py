@@ -73,13 +73,13 @@ def test_a_shape_takes_what_fits_and_nothing_else(shape: Shape, fitting: list[An
     assert [value for value in others if shape.fits(value)] == []
 
 
-@settings(max_examples=count(2000, 40), deadline=None)
+@settings(max_examples=count(500, 40), deadline=None)
 @given(JSON, st.sampled_from(sorted(ALL)))
 def test_a_shape_answers_for_whatever_json_can_hold(value: Any, name: str) -> None:
     assert ALL[name].fits(value) in {True, False}
 
 
-@settings(max_examples=count(2000, 60), deadline=None)
+@settings(max_examples=count(500, 60), deadline=None)
 @given(st.binary(max_size=70))
 def test_bytes_come_back_as_they_were(raw: bytes) -> None:
     assert from_b64(to_b64(raw)) == raw
@@ -89,7 +89,7 @@ def test_bytes_come_back_as_they_were(raw: bytes) -> None:
             from_b64(padded)
 
 
-@settings(max_examples=count(2000, 60), deadline=None)
+@settings(max_examples=count(500, 60), deadline=None)
 @given(st.text() | st.text("ABab01-_=+/ \n", max_size=12))
 def test_a_text_is_the_one_spelling_of_its_bytes_or_is_refused(text: str) -> None:
     found = outcome(from_b64, text)

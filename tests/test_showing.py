@@ -162,7 +162,7 @@ def test_a_person_with_a_rare_name_is_read_back() -> None:
         assert Person.from_bytes(person.to_bytes()) == person
 
 
-@settings(max_examples=count(2000, 60), deadline=None)
+@settings(max_examples=count(500, 60), deadline=None)
 @given(st.binary(max_size=60))
 def test_any_payload_is_a_person_or_is_refused(raw: bytes) -> None:
     found = outcome(Person.from_bytes, raw)
@@ -172,7 +172,7 @@ def test_any_payload_is_a_person_or_is_refused(raw: bytes) -> None:
 # Slices ---------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=count(2000, 60), deadline=None)
+@settings(max_examples=count(500, 60), deadline=None)
 @given(st.binary(min_size=12, max_size=12), st.integers(0, 2**32 - 1), st.binary(min_size=32, max_size=32))
 def test_a_slice_is_named_and_read_under_one_key(showing: bytes, number: int, key: bytes) -> None:
     cti = name_slice(showing.hex(), number, key)

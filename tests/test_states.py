@@ -80,7 +80,7 @@ def test_nothing_leads_out_of_an_end(machine: Machine) -> None:
         assert not any(state in machine.sources(event) for event in events(machine))
 
 
-@settings(max_examples=count(2000, 60), deadline=None)
+@settings(max_examples=count(500, 60), deadline=None)
 @given(st.sampled_from(MACHINES), st.data())
 def test_whatever_happens_in_whatever_order_a_life_stays_in_its_table(machine: Machine, data: st.DataObject) -> None:
     state, ended = machine.start, False

@@ -852,7 +852,7 @@ def test_whatever_comes_in_the_answer_is_as_described(tmp_path: Path, mode: Gene
     outer = found_outer(tmp_path / "31", vendor_per_minute=1_000_000)
     schema = schemathesis.openapi.from_wsgi("/openapi.json", outer.app)
     settings = hypothesis.settings(
-        max_examples=count(150, 6), deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
+        max_examples=count(110, 6), deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
     )
 
     def ask(case: Any) -> None:

@@ -245,7 +245,7 @@ def test_an_address_has_one_spelling(written: str, kept: str | None) -> None:
         assert target(kept, sandbox=False).url == kept
 
 
-@settings(max_examples=count(2000, 60), deadline=None)
+@settings(max_examples=count(500, 60), deadline=None)
 @given(st.text(max_size=60) | st.from_regex(r"https?://[^/]{0,30}(/.{0,20})?", fullmatch=True))
 def test_whatever_is_written_is_a_target_or_a_no(text: str) -> None:
     found = outcome(target, text, sandbox=True)
@@ -310,7 +310,7 @@ def test_a_name_that_nobody_knows_or_answers_for_is_silence(wires: Wires, monkey
     assert wires.dialled == []
 
 
-@settings(max_examples=count(2000, 60), deadline=None)
+@settings(max_examples=count(500, 60), deadline=None)
 @given(st.ip_addresses())
 def test_an_address_that_is_not_global_is_never_permitted(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
@@ -324,7 +324,7 @@ def test_an_address_that_is_not_global_is_never_permitted(
     assert not any((address.is_multicast, address.is_private, address.is_loopback, address.is_link_local))
 
 
-@settings(max_examples=count(2000, 60), deadline=None)
+@settings(max_examples=count(500, 60), deadline=None)
 @given(st.ip_addresses(v=4).filter(lambda each: not each.is_global))
 def test_no_ipv6_form_hides_a_private_ipv4_address(inside: ipaddress.IPv4Address) -> None:
     number = int(inside)
