@@ -221,7 +221,12 @@ def spent_twice(country: Country) -> Reason | None:
 
 def _same_id_again(country: Country, grant: Grant, request_digest: str, jti: str, evidence: str) -> str:
     office = country.provinces["31"].office
-    payload = {"id": grant.person.id_number, "name": grant.person.name, "certificate": grant.certificate}
+    payload = {
+        "id": grant.person.id_number,
+        "name": grant.person.name,
+        "certificate": grant.certificate,
+        "other": None,
+    }
     claims = {
         "req": request_digest,
         "library": "33",
