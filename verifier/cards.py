@@ -21,14 +21,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from consent.answer import open_answer
 from consent.approval import Decision
 from consent.b64 import digest_of, new_id
 from consent.card import METHODS, CardRead, PadAnswer, open_card, open_pad
@@ -36,7 +35,7 @@ from consent.clock import shanghai_date
 from consent.code import Form
 from consent.errors import Outcome, Reason, Refusal, Unavailable, outcome_of
 from consent.grant import Consent
-from consent.holding import holder_index, holdings_from, seal_holding
+from consent.holding import holder_index, seal_holding
 from consent.ledger import Act
 from consent.people import CitizenId
 from consent.provinces import provinces
@@ -49,6 +48,7 @@ from consent.transport import Letter, Topic
 from verifier.admit import Permitted
 from verifier.consents import ANSWER_WITHIN, Agreed, Consents
 from verifier.history import History
+from verifier.lookups import heard
 from verifier.office import Office
 from verifier.sheet import write_sheet
 from verifier.stores import cards, inner
@@ -226,19 +226,7 @@ class Cards:
             return False
         if row.library != letter.sender:
             raise Refusal(Reason.REQUEST_UNKNOWN, detail="nothing was asked there")
-        answer = open_answer(
-            content["answer"],
-            self.office.ring,
-            issuer=letter.sender,
-            audience=self.office.province,
-            question=question,
-            now=now,
-        )
-        found = holdings_from(answer.payload(self.office.envelope_key))
-        text = json.dumps(
-            {"certificates": [asdict(each) for each in found.certificates], "undigitised": found.undigitised},
-            ensure_ascii=False,
-        )
+        text = heard(self.office, content, letter, now=now)
         self._note(question, row.request_digest, "ANSWERED", text, now=now)
         return True
 

@@ -233,9 +233,11 @@ class Consents:
     ) -> None:
         with reading(self.office.handover) as conn:
             text = standings.find(conn, showing_id)
+        if text is None:
+            return
         with reading(self.office.inner) as conn:
             claim = inner.claim_of_request(conn, request.digest)
-        if text is None or claim is None:
+        if claim is None:
             return
         try:
             standing = open_standing(text, holder.device, province=self.office.province, showing_id=showing_id, now=now)

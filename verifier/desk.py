@@ -468,7 +468,7 @@ class Desk:
                 self._conclude(conn, act, request, reason, consent, copy_digest, now=now, tell_holder=tell_holder)
 
         attempt(self.office.inner, close)
-        if (other := couples.partner(self.office, request.digest)) is not None:
+        if half and (other := couples.partner(self.office, request.digest)) is not None:
             self.end(self._request(other), Reason.PARTNER_MISSING, now=now, tell_holder=other.consent is not None)
         named.end(self.office, request, reason)
         self.office.wake_worker()

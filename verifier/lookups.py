@@ -25,7 +25,7 @@ from consent.seal import signed_digest
 from consent.showing import open_holder
 from consent.stores import handover
 from consent.stores.base import attempt, inserted, reading
-from consent.stores.queue import Item, finish
+from consent.stores.queue import Item, settle
 from consent.transport import Letter, Topic
 from verifier.office import Office, showing_topic
 from verifier.stores import inner
@@ -78,28 +78,19 @@ class Lookups:
         office.wake_worker()
         self._complete(item.id, now=now)
 
-    def held(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
-        """One library's answer."""
+    def held(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> bool:
+        """One library's answer; False where the question was none of ours."""
         with reading(self.office.inner) as conn:
             row = conn.execute(
                 select(lookups.c.errand, lookups.c.library).where(lookups.c.question == content["question"])
             ).one_or_none()
-        if row is None or row.library != letter.sender:
+        if row is None:
+            return False
+        if row.library != letter.sender:
             raise Refusal(Reason.REQUEST_UNKNOWN, detail="nothing was asked there")
-        answer = open_answer(
-            content["answer"],
-            self.office.ring,
-            issuer=letter.sender,
-            audience=self.office.province,
-            question=content["question"],
-            now=now,
-        )
-        found = holdings_from(answer.payload(self.office.envelope_key))
-        text = json.dumps(
-            {"certificates": [asdict(each) for each in found.certificates], "undigitised": found.undigitised},
-            ensure_ascii=False,
-        )
+        text = heard(self.office, content, letter, now=now)
         self._note(row.errand, row.library, "ANSWERED", text, now=now)
+        return True
 
     def undeliverable(self, question: str, *, now: datetime) -> None:
         """A question (its digest) that could not be delivered: for it, that library is silent."""
@@ -156,21 +147,29 @@ class Lookups:
             ensure_ascii=False,
         )
         first = rows[0]
-        item = Item(
-            id=errand,
-            kind="holdings",
-            ref=first.ref,
-            body={},
-            attempts=first.attempt,
-            created_at=first.asked_at,
-            lease_until=now,
-        )
 
         def hand_over(conn: Connection) -> None:
-            finish(conn, handover.errands, item, now=now, answer=answer)
+            settle(conn, handover.errands, errand, first.attempt, now=now, answer=answer)
             if first.showing_id is not None:
                 handover.note(conn, first.showing_id, now=now, holdings=answer)
 
         attempt(self.office.handover, hand_over)
         topic = f"lookup:{first.ref}" if first.showing_id is None else showing_topic(first.showing_id)
         self.office.wake(topic)
+
+
+def heard(office: Office, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> str:
+    """What a library says to a question of ours, as we keep it; Refusal DOCUMENT_… where it is no answer to it."""
+    answer = open_answer(
+        content["answer"],
+        office.ring,
+        issuer=letter.sender,
+        audience=office.province,
+        question=content["question"],
+        now=now,
+    )
+    found = holdings_from(answer.payload(office.envelope_key))
+    return json.dumps(
+        {"certificates": [asdict(each) for each in found.certificates], "undigitised": found.undigitised},
+        ensure_ascii=False,
+    )

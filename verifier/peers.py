@@ -175,8 +175,8 @@ class Peers:
 
     def held(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """A library says what it has of somebody: of a citizen with a phone, or of one at our own counter."""
-        if not self.cards.held(content, letter, now=now):
-            self.lookups.held(content, letter, now=now)
+        if not self.lookups.held(content, letter, now=now) and not self.cards.held(content, letter, now=now):
+            raise Refusal(Reason.REQUEST_UNKNOWN, detail="nothing was asked there")
 
     def holdings(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """What this library has of a holder, for the holder's own province, padded to one length."""

@@ -29,7 +29,7 @@ from consent.seal import signed_digest
 from consent.showing import Holder
 from consent.stores import handover
 from consent.stores.base import attempt, reading
-from consent.stores.queue import Item, finish
+from consent.stores.queue import Item, settle
 from consent.transport import Letter, Topic
 from verifier.office import Office
 from verifier.stores import inner
@@ -147,14 +147,9 @@ class Rounds:
         heard = {look.province: json.loads(look.found) for look in looks if look.found is not None}
         silent = [look.province for look in looks if look.found is None]
         answer = json.dumps(self.compose[first.kind](heard, silent), ensure_ascii=False)
-        item = Item(
-            id=errand,
-            kind=first.kind,
-            ref=first.ref,
-            body={},
-            attempts=first.attempt,
-            created_at=first.asked_at,
-            lease_until=now,
+        token = first.attempt
+        attempt(
+            self.office.handover,
+            lambda conn: settle(conn, handover.errands, errand, token, now=now, answer=answer),
         )
-        attempt(self.office.handover, lambda conn: finish(conn, handover.errands, item, now=now, answer=answer))
         self.office.wake(f"{first.kind}:{first.ref}")

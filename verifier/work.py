@@ -48,8 +48,8 @@ SWEEP: Final = timedelta(seconds=1)
 CLEANING: Final = timedelta(minutes=1)  # between two of them; nothing waits for it
 KEPT: Final = timedelta(days=1)  # how long a letter that arrived stays; its once_key must outlive every document
 _ERRAND: Final = Members({"approval": Text(2000)})
-# Tries while somebody stands at a counter, or looks at a phone.
 _COME: Final = Members({"counter": Text(INVITATION_LENGTH), "code": Text(600)})
+# Tries while somebody stands at a counter, or looks at a phone.
 _URGENT: Final = {Topic.ASK: 3, Topic.FETCH: 3, Topic.COME: 2, Topic.HOLDINGS: 1, Topic.HISTORY: 1, Topic.OBJECT: 2}
 
 

@@ -15,9 +15,11 @@ from sqlalchemy import Connection, Engine, delete, insert, select
 
 from consent.b64 import new_id
 from consent.errors import UNAVAILABLE, Reason, Refusal, Unavailable
+from consent.seal import SKEW
+from consent.showing import Holder
 from consent.stores import handover
 from consent.stores.base import reading
-from consent.stores.queue import answer_of, put
+from consent.stores.queue import Answer, answer_of, put
 from wallet_api.vendors.tables import lookups
 
 KEPT: Final = timedelta(minutes=10)  # an answer that nobody fetched is of no use later
@@ -61,12 +63,24 @@ def answered(
         if errand is None:
             raise Refusal(Reason.REQUEST_UNKNOWN, detail=f"no such {kind}")
         answer = answer_of(connection, handover.errands, errand)
+    return said(answer, what=kind, parked=parked)
+
+
+def said(answer: Answer | None, *, what: str, parked: Reason = Reason.STORE_UNAVAILABLE) -> dict[str, Any] | None:
+    """What an errand's answer says; None while there is none. A `reason` in it is raised, with the `what` beside it."""
     if answer is None:
         return None
     if answer.text is None:
-        raise Unavailable(parked, what=kind, detail="the errand is parked")
+        raise Unavailable(parked, what=what, detail="the errand is parked")
     found: dict[str, Any] = json.loads(answer.text)
     if found.get("reason") is not None:
         reason = Reason(found["reason"])
-        raise Unavailable(reason) if reason in UNAVAILABLE else Refusal(reason)
+        raise Unavailable(reason, what=str(found.get("what", ""))) if reason in UNAVAILABLE else Refusal(reason)
     return found
+
+
+def use_login(connection: Connection, holder: Holder) -> None:
+    """Use a login assertion up, in the caller's transaction; Refusal(DOCUMENT_REPLAYED) where it was used before."""
+    sealed = holder.sealed
+    if not handover.use_once(connection, sealed.issuer, sealed.jti, sealed.expires_at + SKEW):
+        raise Refusal(Reason.DOCUMENT_REPLAYED, detail="this login was used before")

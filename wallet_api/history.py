@@ -12,22 +12,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, select
 
 from consent.b64 import new_id
 from consent.envelope import Recipient, belongs_to, close_envelope
-from consent.errors import UNAVAILABLE, Reason, Refusal, Unavailable
-from consent.seal import SKEW
+from consent.errors import Reason, Refusal
 from consent.showing import Holder
 from consent.stores import handover
 from consent.stores.base import reading
 from consent.stores.queue import answer_of, put
 from consent.stores.signals import Signals
+from wallet_api.errands import KEPT, said, use_login
 
-KEPT: Final = timedelta(minutes=10)
 TEXT_PAD: Final = 2048  # bytes: how much somebody wrote is nobody's business
 _LOOK, _OBJECTION = "history", "objection"
 
@@ -56,7 +55,7 @@ class History:
 
         Writes into the caller's transaction; call `asked` after its commit.
         """
-        self._use(connection, holder)
+        use_login(connection, holder)
         look_id = new_id()
         body = {"holder": holder.sealed.text, "app": holder.app, "earlier": earlier}
         put(connection, handover.errands, kind=_LOOK, ref=look_id, body=body, now=now)
@@ -86,7 +85,7 @@ class History:
 
     def object(self, connection: Connection, holder: Holder, *, entry: str, kind: str, text: str, now: datetime) -> str:
         """Object to an entry of the person's history and return the errand's id; as `look`."""
-        self._use(connection, holder)
+        use_login(connection, holder)
         objection_id = new_id()
         info = belongs_to("objection", self.province, objection_id)
         note = json.dumps({"text": text}, ensure_ascii=False).encode()
@@ -110,11 +109,6 @@ class History:
         """Wake the worker, after the commit."""
         self.signals.notify(f"errand:{self.province}")
 
-    def _use(self, connection: Connection, holder: Holder) -> None:
-        sealed = holder.sealed
-        if not handover.use_once(connection, sealed.issuer, sealed.jti, sealed.expires_at + SKEW):
-            raise Refusal(Reason.DOCUMENT_REPLAYED, detail="this login was used before")
-
     def _answer(self, kind: str, app: str, ref: str, *, now: datetime) -> dict[str, Any] | None:
         c = handover.errands.c
         query = select(c.id, c.body).where(c.ref == ref, c.kind == kind, c.created_at > now - KEPT)
@@ -123,14 +117,4 @@ class History:
             if row is None or json.loads(row.body)["app"] != app:
                 raise Refusal(Reason.REQUEST_UNKNOWN, detail="no such errand")
             answer = answer_of(connection, handover.errands, row.id)
-        if answer is None:
-            return None
-        if answer.text is None:
-            raise Unavailable(Reason.STORE_UNAVAILABLE, what="history", detail="the errand is parked")
-        found: dict[str, Any] = json.loads(answer.text)
-        if "reason" in found:
-            reason = Reason(found["reason"])
-            if reason in UNAVAILABLE:
-                raise Unavailable(reason, what=str(found.get("what", "")))
-            raise Refusal(reason)
-        return found
+        return said(answer, what="history")

@@ -25,7 +25,7 @@ from consent.code import LIFE as CODE_LIFE
 from consent.code import Form, mint, simple_code
 from consent.errors import Reason, Refusal, Unavailable
 from consent.keys import KeyRing, SigningKey, jwk_of
-from consent.seal import SKEW, signed_digest
+from consent.seal import signed_digest
 from consent.showing import LIFE, SLICE, Holder, name_slice, new_showing_id, open_holder, refresh_in, slice_at
 from consent.states import SHOWING
 from consent.stores import handover, names
@@ -34,7 +34,7 @@ from consent.stores.handover import ShowingRow
 from consent.stores.queue import put
 from consent.stores.signals import Signals
 from consent.twin import NameKey, new_twin
-from wallet_api.errands import answered, ask
+from wallet_api.errands import answered, ask, use_login
 
 TWIN_LIFE: Final = CODE_LIFE
 _TWINS_TRIED: Final = 8  # until one is free; of ten thousand million numbers nearly all are
@@ -98,7 +98,7 @@ class Showings:
 
         Writes into the caller's transaction; call `opened` after its commit.
         """
-        self._use(connection, holder)  # 1. once
+        use_login(connection, holder)  # 1. once
         showing_id = new_showing_id()
         body = {"holder": holder.sealed.text, "showing_id": showing_id}
         errand = put(connection, handover.errands, kind="holdings", ref=showing_id, body=body, now=now)  # 2
@@ -256,7 +256,7 @@ class Showings:
 
         Writes into the caller's transaction; call `opened` after its commit.
         """
-        self._use(connection, holder)
+        use_login(connection, holder)
         return ask(connection, holder.app, "holdings", {"holder": holder.sealed.text}, now=now)
 
     def looked_up(self, app: str, lookup_id: str, *, now: datetime) -> Found:
@@ -275,11 +275,6 @@ class Showings:
             if showing is not None and showing.app == app:
                 return showing
         raise Refusal(Reason.SHOWING_UNKNOWN)
-
-    def _use(self, connection: Connection, holder: Holder) -> None:
-        sealed = holder.sealed
-        if not handover.use_once(connection, sealed.issuer, sealed.jti, sealed.expires_at + SKEW):
-            raise Refusal(Reason.DOCUMENT_REPLAYED, detail="this login was used before")
 
     def _expire(self, showing_id: str, *, now: datetime) -> bool:
         with writing(self.engine) as connection:

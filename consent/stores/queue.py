@@ -222,24 +222,25 @@ def due(connection: Connection, table: Table, *, now: datetime) -> bool:
 
 def finish(connection: Connection, table: Table, item: Item, *, now: datetime, answer: str | None = None) -> bool:
     """The work is done, with `answer` for whoever waits. False when the row is no longer this worker's."""
-    return _change(connection, table, item, state=ItemState.DONE, answer=answer, error=None, answered_at=now)
+    return settle(connection, table, item.id, item.attempts, now=now, answer=answer)
 
 
-def settle(connection: Connection, table: Table, item: int, attempts: int, *, now: datetime, answer: str) -> bool:
+def settle(
+    connection: Connection, table: Table, item: int, attempts: int, *, now: datetime, answer: str | None
+) -> bool:
     """`finish` for somebody who knows only the row's number and the token of its lease."""
-    values = {"item": item, "token": attempts, "to_state": ItemState.DONE, "to_answer": answer, "to_answered_at": now}
-    columns = ("state", "answer", "answered_at")
-    return _count(connection.execute(_changing(table, columns), values)) == 1
+    columns = {"state": ItemState.DONE, "answer": answer, "error": None, "answered_at": now}
+    return _change(connection, table, item, attempts, **columns)
 
 
 def again(connection: Connection, table: Table, item: Item, *, due_at: datetime, error: str) -> bool:
     """Not this time; due again at `due_at`. False when the row is no longer this worker's."""
-    return _change(connection, table, item, due_at=due_at, lease_until=None, error=error)
+    return _change(connection, table, item.id, item.attempts, due_at=due_at, lease_until=None, error=error)
 
 
 def park(connection: Connection, table: Table, item: Item, *, now: datetime, error: str) -> bool:
     """Give up; a person must look. False when the row is no longer this worker's."""
-    return _change(connection, table, item, state=ItemState.PARKED, error=error, answered_at=now)
+    return _change(connection, table, item.id, item.attempts, state=ItemState.PARKED, error=error, answered_at=now)
 
 
 def answer_of(connection: Connection, table: Table, item_id: int) -> Answer | None:
@@ -266,8 +267,8 @@ def forget(connection: Connection, table: Table, *, answered_before: datetime) -
     return _count(connection.execute(done))
 
 
-def _change(connection: Connection, table: Table, item: Item, **columns: Any) -> bool:
-    values = {"item": item.id, "token": item.attempts} | {f"to_{name}": value for name, value in columns.items()}
+def _change(connection: Connection, table: Table, item: int, attempts: int, **columns: Any) -> bool:
+    values = {"item": item, "token": attempts} | {f"to_{name}": value for name, value in columns.items()}
     return _count(connection.execute(_changing(table, tuple(columns)), values)) == 1
 
 

@@ -17,10 +17,9 @@ from wallet_api.counter_codes import CounterCodes
 from wallet_api.doors.guards import RequiresVendor
 from wallet_api.doors.once import KEY_HEADER, ONCE, OnceOnly
 from wallet_api.doors.problems import Door
-from wallet_api.doors.says import says
+from wallet_api.doors.says import BODY, says
 from wallet_api.vendors import Caller
 
-_BODY: Final = (Reason.BODY_MALFORMED, Reason.BODY_INVALID, Reason.MEDIA_TYPE, Reason.TOO_LARGE)
 _CODE: Final = (
     Reason.CODE_MALFORMED,
     Reason.CODE_EXPIRED,
@@ -70,7 +69,7 @@ def counter_code_door(codes: CounterCodes, once_only: OnceOnly, vendor: Requires
     @door.arguments(CounterBody)
     @door.response(202, SentSchema, description="On its way to the counter's province")
     @door.doc(operationId="readCounter", parameters=[KEY_HEADER])
-    @says(*_BODY, *ONCE, *_CODE, Reason.SHOWING_UNKNOWN, Reason.SHOWING_CLOSED, Reason.STORE_UNAVAILABLE)
+    @says(*BODY, *ONCE, *_CODE, Reason.SHOWING_UNKNOWN, Reason.SHOWING_CLOSED, Reason.STORE_UNAVAILABLE)
     def read_counter(caller: Caller, body: dict[str, str], showing_id: str) -> Response:
         """Hand in a counter's code
 

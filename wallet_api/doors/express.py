@@ -19,21 +19,11 @@ from wallet_api.doors import schemas
 from wallet_api.doors.guards import RequiresVendor
 from wallet_api.doors.once import KEY_HEADER, ONCE, OnceOnly
 from wallet_api.doors.problems import Door
-from wallet_api.doors.says import says
+from wallet_api.doors.says import BODY, DOCUMENT, says
 from wallet_api.express import Express
 from wallet_api.showings import Showings
 from wallet_api.vendors import Caller
 
-_BODY: Final = (Reason.BODY_MALFORMED, Reason.BODY_INVALID, Reason.MEDIA_TYPE, Reason.TOO_LARGE)
-_DOCUMENT: Final = (
-    Reason.DOCUMENT_MALFORMED,
-    Reason.DOCUMENT_WRONG_KIND,
-    Reason.DOCUMENT_CLAIMS,
-    Reason.DOCUMENT_KEY_UNKNOWN,
-    Reason.DOCUMENT_SIGNATURE,
-    Reason.DOCUMENT_EXPIRED,
-    Reason.DOCUMENT_NOT_YET_VALID,
-)
 _REGISTER: Final = (
     Reason.UNIT_UNKNOWN,
     Reason.WINDOW_UNKNOWN,
@@ -100,7 +90,7 @@ def express_door(
     @door.arguments(OfferBody)
     @door.response(202, AskedSchema, description="The register is asked")
     @door.doc(operationId="askOffer", parameters=[KEY_HEADER])
-    @says(*_BODY, *ONCE, Reason.TOO_MANY, Reason.STORE_UNAVAILABLE)
+    @says(*BODY, *ONCE, Reason.TOO_MANY, Reason.STORE_UNAVAILABLE)
     def ask_offer(caller: Caller, body: dict[str, str | None]) -> Response:
         """Ask what a unit may ask for
 
@@ -140,8 +130,8 @@ def express_door(
     )
     @door.doc(operationId="standForRequest")
     @says(
-        *_BODY,
-        *_DOCUMENT,
+        *BODY,
+        *DOCUMENT,
         Reason.SHOWING_UNKNOWN,
         Reason.APPROVAL_MISMATCH,
         Reason.STATE_FORBIDS,

@@ -21,7 +21,7 @@ from wallet_api.doors import schemas
 from wallet_api.doors.guards import RequiresVendor
 from wallet_api.doors.once import KEY_HEADER, ONCE, OnceOnly
 from wallet_api.doors.problems import BothLanguages, Door
-from wallet_api.doors.says import says
+from wallet_api.doors.says import BODY, DOCUMENT, says
 from wallet_api.history import History, Page
 from wallet_api.limits import Limits
 from wallet_api.showings import Showings
@@ -41,18 +41,7 @@ WRONG: Final = (  # A49, and data that are not right
 CURSOR: Final = r"[1-9][0-9]{12,16}\.[1-9][0-9]\.[0-9a-f]{22}"
 ENTRY: Final = r"[1-9][0-9]\.[0-9a-f]{22}"
 
-_BODY: Final = (Reason.BODY_MALFORMED, Reason.BODY_INVALID, Reason.MEDIA_TYPE, Reason.TOO_LARGE)
-_LOGIN: Final = (
-    Reason.DOCUMENT_MALFORMED,
-    Reason.DOCUMENT_WRONG_KIND,
-    Reason.DOCUMENT_CLAIMS,
-    Reason.DOCUMENT_KEY_UNKNOWN,
-    Reason.DOCUMENT_SIGNATURE,
-    Reason.DOCUMENT_EXPIRED,
-    Reason.DOCUMENT_NOT_YET_VALID,
-    Reason.DOCUMENT_REPLAYED,
-    Reason.KEY_NOT_ALLOWED,
-)
+_LOGIN: Final = (*DOCUMENT, Reason.DOCUMENT_REPLAYED, Reason.KEY_NOT_ALLOWED)
 _INNER: Final = (Reason.REQUEST_UNKNOWN, Reason.ENVELOPE_UNREADABLE, Reason.STORE_UNAVAILABLE)
 _PAGING: Final = [
     {
@@ -191,7 +180,7 @@ def history_door(
     @door.arguments(LookBody)
     @door.response(202, LookSchema, description="The provinces are asked")
     @door.doc(operationId="lookBack", parameters=[KEY_HEADER])
-    @says(*_BODY, *_LOGIN, *ONCE, Reason.FORBIDDEN, Reason.TOO_MANY, Reason.STORE_UNAVAILABLE)
+    @says(*BODY, *_LOGIN, *ONCE, Reason.FORBIDDEN, Reason.TOO_MANY, Reason.STORE_UNAVAILABLE)
     def look_back(caller: Caller, body: dict[str, Any]) -> Response:
         """Ask who saw a person's certificates
 
@@ -226,7 +215,7 @@ def history_door(
     @door.arguments(ObjectionBody)
     @door.response(202, ObjectionTakenSchema, description="On its way; read its number")
     @door.doc(operationId="object", parameters=[KEY_HEADER])
-    @says(*_BODY, *_LOGIN, *ONCE, Reason.ENTRY_UNKNOWN, Reason.FORBIDDEN, Reason.TOO_MANY, Reason.STORE_UNAVAILABLE)
+    @says(*BODY, *_LOGIN, *ONCE, Reason.ENTRY_UNKNOWN, Reason.FORBIDDEN, Reason.TOO_MANY, Reason.STORE_UNAVAILABLE)
     def object_to(caller: Caller, body: dict[str, Any], entry: str) -> Response:
         """Object to an entry
 

@@ -22,6 +22,19 @@ ALWAYS: Final = frozenset(
 )
 """What every operation behind a token may say; described once, as the default response."""
 
+BODY: Final = (Reason.BODY_MALFORMED, Reason.BODY_INVALID, Reason.MEDIA_TYPE, Reason.TOO_LARGE)
+"""What any operation with a JSON body may say to it."""
+DOCUMENT: Final = (
+    Reason.DOCUMENT_MALFORMED,
+    Reason.DOCUMENT_WRONG_KIND,
+    Reason.DOCUMENT_CLAIMS,
+    Reason.DOCUMENT_KEY_UNKNOWN,
+    Reason.DOCUMENT_SIGNATURE,
+    Reason.DOCUMENT_EXPIRED,
+    Reason.DOCUMENT_NOT_YET_VALID,
+)
+"""What any operation that takes a sealed document may say to it."""
+
 
 def says(*reasons: Reason) -> Callable[[_VIEW], _VIEW]:
     """Describe the problems of a view, one response for each status."""

@@ -24,7 +24,7 @@ from wallet_api.doors.frame import JSON, offers, takes
 from wallet_api.doors.guards import RequiresVendor, requires_nothing
 from wallet_api.doors.once import KEY_HEADER, ONCE, OnceOnly
 from wallet_api.doors.problems import Door
-from wallet_api.doors.says import says
+from wallet_api.doors.says import BODY, DOCUMENT, says
 from wallet_api.limits import Limits
 from wallet_api.showings import Opening, Showings
 from wallet_api.skew import HEADER, naming_skew, read_client_time, skew_seconds
@@ -92,17 +92,7 @@ _OAUTH_ERROR: Final = {
     "required": ["error"],
     "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
 }
-_DOCUMENT: Final = (
-    Reason.DOCUMENT_MALFORMED,
-    Reason.DOCUMENT_WRONG_KIND,
-    Reason.DOCUMENT_CLAIMS,
-    Reason.DOCUMENT_KEY_UNKNOWN,
-    Reason.DOCUMENT_SIGNATURE,
-    Reason.DOCUMENT_EXPIRED,
-    Reason.DOCUMENT_NOT_YET_VALID,
-    Reason.CLOCK_SKEW,
-)
-_BODY: Final = (Reason.BODY_MALFORMED, Reason.BODY_INVALID, Reason.MEDIA_TYPE, Reason.TOO_LARGE)
+_DOCUMENT: Final = (*DOCUMENT, Reason.CLOCK_SKEW)
 _ONCE: Final = (*ONCE, Reason.DOCUMENT_REPLAYED)
 
 
@@ -143,7 +133,7 @@ def showing_door(showings: Showings, once_only: OnceOnly, limits: Limits, vendor
     @door.arguments(schemas.HolderBody)
     @door.response(201, schemas.OpenedSchema, description="The showing is open; an earlier one is ended")
     @door.doc(operationId="openShowing", parameters=[KEY_HEADER, CLIENT_TIME])
-    @says(*_BODY, *_DOCUMENT, *_ONCE, Reason.KEY_NOT_ALLOWED, Reason.TOO_MANY, Reason.STORE_UNAVAILABLE)
+    @says(*BODY, *_DOCUMENT, *_ONCE, Reason.KEY_NOT_ALLOWED, Reason.TOO_MANY, Reason.STORE_UNAVAILABLE)
     def open_showing(caller: Caller, body: dict[str, str]) -> Response:
         """Open a showing
 
@@ -262,7 +252,7 @@ def showing_door(showings: Showings, once_only: OnceOnly, limits: Limits, vendor
     @door.response(202, schemas.TakenSchema, description="Taken; poll the showing")
     @door.doc(operationId="answerRequest", parameters=[CLIENT_TIME])
     @says(
-        *_BODY,
+        *BODY,
         *_DOCUMENT,
         Reason.SHOWING_UNKNOWN,
         Reason.APPROVAL_MISMATCH,
@@ -286,7 +276,7 @@ def showing_door(showings: Showings, once_only: OnceOnly, limits: Limits, vendor
     @door.response(202, schemas.TakenSchema, description="Taken; WITHDRAWN only once the library has confirmed")
     @door.doc(operationId="withdrawConsent", parameters=[CLIENT_TIME])
     @says(
-        *_BODY,
+        *BODY,
         *_DOCUMENT,
         Reason.SHOWING_UNKNOWN,
         Reason.APPROVAL_MISMATCH,
@@ -318,7 +308,7 @@ def showing_door(showings: Showings, once_only: OnceOnly, limits: Limits, vendor
     @door.arguments(schemas.HolderBody)
     @door.response(202, schemas.LookupSchema, description="The libraries are asked")
     @door.doc(operationId="lookUp", parameters=[KEY_HEADER, CLIENT_TIME])
-    @says(*_BODY, *_DOCUMENT, *_ONCE, Reason.KEY_NOT_ALLOWED, Reason.TOO_MANY, Reason.STORE_UNAVAILABLE)
+    @says(*BODY, *_DOCUMENT, *_ONCE, Reason.KEY_NOT_ALLOWED, Reason.TOO_MANY, Reason.STORE_UNAVAILABLE)
     def look_up(caller: Caller, body: dict[str, str]) -> Response:
         """Ask which certificates a person has
 
