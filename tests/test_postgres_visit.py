@@ -23,9 +23,11 @@ from consent.stores.base import open_engine, reading
 from consent.stores.migrations import migrate
 from consent.stores.valkey import start_valkey
 from scanner_kiosk.country import Founded, found
+from tests.counter_without_phone import counter
 from tests.country import START, Stage, light_folder, staged
 from tests.postgres import postgres_cluster
 from tests.test_races import WITHDRAWALS, race_for_a_showing, race_to_withdraw
+from tests.test_twin import typed
 from verifier.stores import exchange as exchange_tables
 from verifier.stores import inner
 from verifier.stores import library as library_tables
@@ -81,7 +83,9 @@ def move(source: str, target: str, metadata: MetaData) -> None:
     old, new = open_engine(source), open_engine(target)
     with reading(old) as rows, new.begin() as connection:
         for table in reversed(metadata.sorted_tables):
-            connection.execute(table.delete())  # the head of a ledger comes with the migration
+            # The head of a ledger comes with the migration. Where nothing came, nothing is asked: one table is append-only.
+            if connection.execute(select(table).limit(1)).first() is not None:
+                connection.execute(table.delete())
         for table in metadata.sorted_tables:
             found = [dict(row._mapping) for row in rows.execute(select(table))]
             if found:
@@ -137,9 +141,9 @@ def there(server: tuple[str, Stage]) -> Stage:
     for code in provinces():
         stage.province(code).worker._swept = stage.province(code).worker._cleaned = None
         for name, tables in (
-            ("inner", "visits, claims, uses, lookups, outbox"),
+            ("inner", ", ".join(sorted(set(inner.metadata.tables) - {"ledger", "ledger_head"}))),
             ("library", "spends"),
-            ("handover", "showings, errands, assertion_uses"),
+            ("handover", ", ".join(sorted(set(handover.metadata.tables) - {"event_numbers"}))),
         ):
             with _superuser(cluster, f"huzheng_{name}_{code}") as engine, engine.begin() as connection:
                 connection.execute(text(f"TRUNCATE {tables}"))
@@ -168,6 +172,14 @@ def test_a_visit_passes_on_postgresql(there: Stage) -> None:
         assert scene.showing()["state"] == "DELIVERED"
     for province in there.country.provinces.values():
         province.ready()
+    there.books()
+
+
+def test_a_twin_and_a_card_lead_to_the_certificate_on_postgresql(there: Stage) -> None:
+    assert typed(there).whole().state == "PASSED"
+    at = counter(there)
+    at.begin()
+    assert at.answer().state == "PASSED"
     there.books()
 
 
