@@ -116,7 +116,9 @@ def day() -> Iterator[tuple[Stage, Told]]:
     root.setLevel(logging.DEBUG)
     with light_folder() as folder:
         valkey = start_valkey(folder / "redis")
-        client = Redis.from_url(valkey.url, socket_timeout=None)  # silent while the stage is built, and that is no fault
+        client = Redis.from_url(
+            valkey.url, socket_timeout=None
+        )  # silent while the stage is built, and that is no fault
         with client.monitor() as monitor:
             listening = threading.Thread(target=_listen, args=(monitor, told.redis), daemon=True)
             listening.start()

@@ -122,6 +122,14 @@ def test_a_marriage_registry_is_answered_after_the_scan_only(stage: Stage) -> No
     assert no.value.reason is Reason.APPROVAL_METHOD_NOT_ALLOWED
 
 
+def test_at_a_counter_whose_matter_wants_the_tap_the_sheet_asks(stage: Stage, scene: Scene) -> None:
+    registry = stage.scanned(scene.who, scene.phone, "32", matter="divorce.apply")
+    offer = offered(stage, scene.phone, scene, WEDDED)
+    scene.phone.stand(offer, certificate(stage, scene.phone))
+    assert registry.asked_and_shown().state == "ASKED"
+    assert registry.claim().consent is None
+
+
 def test_a_province_lists_the_units_that_take_it(stage: Stage, scene: Scene) -> None:
     asked = scene.phone.ask_offer("32")
     assert scene.phone.offered(asked)["state"] == "PENDING"

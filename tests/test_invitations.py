@@ -54,6 +54,12 @@ def test_the_digits_are_those_of_the_counter_and_asked_for(stage: Stage) -> None
     assert view.said.reason is Reason.DIGITS_WRONG
 
 
+def test_without_the_person_at_the_counter_nobody_is_invited(stage: Stage) -> None:
+    scene = stage.scene("31", "32", "33")
+    assert refused(invited, stage, scene, number=None) is Reason.HOLDER_MATCH_MISSING
+    assert not stage.rows("32", inner.visits)
+
+
 def test_the_first_phone_wins(stage: Stage) -> None:
     scene, counter = invited(stage, stage.scene("31", "32", "33"))
     other = stage.country.phone_of(pair("34", "33"))

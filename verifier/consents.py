@@ -135,9 +135,10 @@ class Consents:
             mismatched(self.office, request, shown, now=now)
             raise
         judge_pressing(self.office, History(office=self.office).name_of(holder), request, now=now)
-        self._store_claim(showing, request, may, aside, shown, content["aside"], now=now)  # 5
+        stored = self._store_claim(showing, request, may, aside, shown, content["aside"], now=now)  # 5
         claimed(self.office, shown)
-        self._stand(shown.showing_id, holder, request, may, content["code"], now=now)  # 6
+        if stored is not None:
+            self._stand(stored, holder, request, may, content["code"], now=now)  # 6
 
     def _shown(self, request: Request, aside: Aside, code_text: str, *, now: datetime) -> Shown:
         if (name := recognise(code_text)).form is Form.APP:
@@ -189,7 +190,8 @@ class Consents:
         envelope: str,
         *,
         now: datetime,
-    ) -> None:
+    ) -> ClaimRow | None:
+        """The claim; None where the same letter, arriving twice at once, has made it already and goes on by itself."""
         row = ClaimRow(
             showing_id=showing.showing_id,
             desk=request.desk,
@@ -225,22 +227,21 @@ class Consents:
         if attempt(self.office.inner, c1):
             reach("C1.after_commit")
             self.office.wake_worker()
-        elif not self._answered(request, now=now):
+            return row
+        if not self._answered(request, now=now):
             raise Refusal(shown.gone(Reason.CODE_ALREADY_USED), detail="claimed in the same moment")
+        return None
 
     def _stand(
-        self, showing_id: str, holder: Holder, request: Request, may: Permitted, code_text: str, *, now: datetime
+        self, claim: ClaimRow, holder: Holder, request: Request, may: Permitted, code_text: str, *, now: datetime
     ) -> None:
         with reading(self.office.handover) as conn:
-            text = standings.find(conn, showing_id)
+            text = standings.find(conn, claim.showing_id)
         if text is None:
             return
-        with reading(self.office.inner) as conn:
-            claim = inner.claim_of_request(conn, request.digest)
-        if claim is None:
-            return
+        province, showing_id = self.office.province, claim.showing_id
         try:
-            standing = open_standing(text, holder.device, province=self.office.province, showing_id=showing_id, now=now)
+            standing = open_standing(text, holder.device, province=province, showing_id=showing_id, now=now)
             _judge_standing(standing, request, may, code_text)
         except Refusal:
             return  # agreed to something else, or too long ago: the sheet asks

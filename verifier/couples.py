@@ -90,8 +90,8 @@ def agreed(
 
 
 def _fetch(conn: Connection, row: VisitRow, fetch: Callable[[VisitRow], None]) -> None:
-    if inner.move_visit(conn, row.request_digest, VISIT, "fetch"):
-        fetch(row)
+    inner.move_visit(conn, row.request_digest, VISIT, "fetch")
+    fetch(row)
 
 
 def copied(conn: Connection, request_digest: str, columns: Mapping[str, Any], show: Callable[[VisitRow], None]) -> bool:
@@ -110,7 +110,8 @@ def _both(conn: Connection, request_digest: str) -> list[Half] | None:
 
 
 def _when_both(conn: Connection, both: list[Half], state: str, do: Callable[[VisitRow], None]) -> None:
-    rows = [inner.visit_of_request(conn, half.request_digest) for half in both]
+    # Locked: an end of the other half that comes in the same moment waits, and finds what is done here.
+    rows = [inner.visit_of_request(conn, half.request_digest, lock=True) for half in both]
     found = [row for row in rows if row is not None and row.state == state]
     if len(found) == 2:
         for row in found:

@@ -425,10 +425,10 @@ class Desk:
         columns = {"copy": admission.copy.sealed.text, "reason": None, "facts": "{}"}
 
         def show(conn: Connection, row: VisitRow) -> None:
-            if inner.move_visit(conn, row.request_digest, VISIT, "admit"):
-                asked = self._request(row)
-                kept = self._kept_consent(row.consent or "", asked)
-                self._conclude(conn, Act.ADMITTED, asked, None, kept, signed_digest(row.copy or ""), now=now)
+            inner.move_visit(conn, row.request_digest, VISIT, "admit")
+            asked = self._request(row)
+            kept = self._kept_consent(row.consent or "", asked)
+            self._conclude(conn, Act.ADMITTED, asked, None, kept, signed_digest(row.copy or ""), now=now)
 
         def d2(conn: Connection) -> None:
             if couples.copied(conn, request.digest, columns, lambda row: show(conn, row)):

@@ -409,18 +409,27 @@ function retrieved() {
   if (!matter) return "";
   return `${say("form.fields")}${matter.fields.map((each) => own(each, "label")).join(zh ? "、" : ", ")}`;
 }
-async function chooseWindow() {
-  const wanted = { province: $("province").value, window: $("window").value };
+// One choice at a time, and the last one stands: an answer that comes late would undo what was chosen after it.
+let chosen = 0;
+let choosing = Promise.resolve();
+function chooseWindow() {
+  const mine = ++chosen;
   $("start").disabled = true;
   fault("");
-  try {
-    choices = await send("choose", wanted);
+  choosing = choosing.then(async () => {
+    let failure = "";
+    if (mine !== chosen) return;
+    try {
+      choices = await send("choose", { province: $("province").value, window: $("window").value });
+    } catch (error) {
+      choices.register = null;
+      failure = error.message;
+    }
+    if (mine !== chosen) return;
     fillMatters();
-  } catch (error) {
-    choices.register = null;
-    fillMatters();
-    fault(error.message);
-  }
+    if (failure) fault(failure);
+  });
+  return choosing;
 }
 function masked(number) {
   return number.length > 10 ? `${number.slice(0, 6)}${"*".repeat(number.length - 10)}${number.slice(-4)}` : "*".repeat(number.length);

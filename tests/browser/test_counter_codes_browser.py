@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import cv2
 import numpy as np
 import pytest
 import zxingcpp
-from playwright.sync_api import TimeoutError as TooLate
 
 from consent.b64 import from_b64
 from consent.clock import ShiftedClock
@@ -398,17 +396,9 @@ def counter_of(
     page.click("#place summary")
     page.select_option("#province", "32")
     until(lambda: page.locator("#window option[value='32-R1']").count() or None)
-
-    def matter_chosen() -> bool | None:
-        # The answer to the province may come after the one to the window, and empties the list once more.
-        page.select_option("#window", "32-R1")
-        until(lambda: page.locator("#matter option[value='realestate.register']").count() or None)
-        with suppress(TooLate):
-            page.select_option("#matter", "realestate.register", timeout=2000)
-            return True
-        return None
-
-    until(matter_chosen)
+    page.select_option("#window", "32-R1")
+    until(lambda: page.locator("#matter option[value='realestate.register']").count() or None)
+    page.select_option("#matter", "realestate.register")
     page.select_option("#type", persona.stories[0].type)
     page.fill("#case-number", "2026-宁-000318")
     page.fill("#id-number", persona.id_number)

@@ -192,9 +192,10 @@ def find_visit(conn: Connection, window: str, request_id: str) -> VisitRow | Non
     )
 
 
-def visit_of_request(conn: Connection, request_digest: str) -> VisitRow | None:
-    """The visit that sealed this request."""
-    return _visit(conn.execute(select(visits).where(visits.c.request_digest == request_digest)).one_or_none())
+def visit_of_request(conn: Connection, request_digest: str, *, lock: bool = False) -> VisitRow | None:
+    """The visit that sealed this request; with `lock` nobody else moves it before this transaction ends."""
+    query = select(visits).where(visits.c.request_digest == request_digest)
+    return _visit(conn.execute(query.with_for_update() if lock else query).one_or_none())
 
 
 def set_receipt(conn: Connection, request_digest: str, receipt: str) -> None:
