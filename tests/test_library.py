@@ -50,6 +50,7 @@ from tests.shelf import (
     open_shelf,
     reopened,
 )
+from tests.test_card_quotas import rush
 from verifier.library.certificate import Certificate, Party
 from verifier.library.issuing import issue, issued_same_day, new_handle, note_paper_file, set_status
 from verifier.library.vault import Vault
@@ -332,7 +333,9 @@ def test_a_consent_serves_one_request_and_no_other(shelf: Shelf, held: Certifica
 def test_another_provinces_consent_with_the_same_id_is_another_consent(shelf: Shelf, held: Certificate) -> None:
     visit = shelf.visit(held)
     shelf.release(visit)
-    shelf.library.withdraw("34", visit.consent.jti, visit.consent.sealed.digest, now=NOW)
+    sealed = visit.consent.sealed
+    other = replace(visit.consent, sealed=replace(sealed, key=replace(sealed.key, issuer="34")))
+    shelf.library.withdraw(visit.request, other, now=NOW)
     assert sorted((row.consent_issuer, row.state) for row in shelf.spends()) == [("31", "SPENT"), ("34", "WITHDRAWN")]
 
 
@@ -408,6 +411,10 @@ def test_a_withdrawn_consent_releases_nothing(shelf: Shelf, held: Certificate) -
     shelf.withdraw(visit)
     assert reason_of(lambda: shelf.release(visit)) is Reason.WITHDRAWN
     assert acts(shelf.library.engine) == [Act.ISSUED, Act.WITHDRAWN]
+    (row,) = shelf.spends()
+    receipt = open_receipt(row.receipt, shelf.ring, side="library", now=NOW).claims
+    assert (receipt["req"], receipt["consent"]) == (visit.request.digest, visit.consent.sealed.digest)
+    assert (receipt["copy"], receipt["reason"]) == (None, Reason.WITHDRAWN)
 
 
 def test_a_spent_consent_can_no_longer_be_withdrawn(shelf: Shelf, held: Certificate) -> None:
@@ -607,6 +614,7 @@ def _race(folder: Path, url: str, visits: list[Visit], *, withdraws: tuple[bool,
         return [each.result(timeout=120) for each in running]
 
 
+@pytest.mark.full
 def test_two_processes_that_release_the_same_get_the_same(
     shelf: Shelf, held: Certificate, tmp_path: Path, url: str
 ) -> None:
@@ -616,6 +624,7 @@ def test_two_processes_that_release_the_same_get_the_same(
     assert acts(shelf.library.engine).count(Act.SPENT) == len(visits)
 
 
+@pytest.mark.full
 def test_two_processes_withdraw_and_release_never_both(
     shelf: Shelf, held: Certificate, tmp_path: Path, url: str
 ) -> None:
@@ -685,3 +694,10 @@ def test_a_live_process_is_not_killed_by_a_variable(monkeypatch: pytest.MonkeyPa
     else:
         monkeypatch.setenv("HUZHENG_PROFILE", profile)
     assert reason_of(lambda: reach("L1.before_commit")) is Reason.FORBIDDEN
+
+
+# The card route ---------------------------------------------------------------------------------------------
+
+
+def test_however_many_come_at_once_without_a_phone_there_is_never_one_too_many(shelf: Shelf, held: Certificate) -> None:
+    rush(shelf, held, left=2)
