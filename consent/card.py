@@ -9,7 +9,7 @@ Both devices are enrolled with keys of their own, one of each for a window, so t
 read a card that was not there or sign for somebody. On the key ring they are "PROVINCE:WINDOW:reader" and "…:pad".
 
 A face match is never the only way: whoever does not want it signs, and a matter that is sensitive says in the catalogue
-which of the two it takes.
+which of the two it takes, and whether a second officer has to confirm (`consent.attest`).
 """
 
 from __future__ import annotations

@@ -85,6 +85,7 @@ class Reason(StrEnum):
     APPROVAL_METHOD_NOT_ALLOWED = auto()
     APPROVAL_MISMATCH = auto()
     FACE_NOT_MATCHED = auto()
+    SECOND_OFFICER_MISSING = auto()
     WITHDRAWN = auto()
     WITHDRAWAL_TOO_LATE = auto()
     CONSENT_UNKNOWN = auto()
@@ -242,6 +243,7 @@ ROWS: Final[Mapping[Reason, Row]] = MappingProxyType(
         _R.APPROVAL_METHOD_NOT_ALLOWED: _no(403, "二(二)2"),  # A29
         _R.APPROVAL_MISMATCH: _no(403, "二(二)2"),
         _R.FACE_NOT_MATCHED: _no(403, "二(二)2"),
+        _R.SECOND_OFFICER_MISSING: _no(422, "三"),  # A31: whoever retrieves answers for it
         _R.WITHDRAWN: _no(410),
         _R.WITHDRAWAL_TOO_LATE: _no(409),
         _R.CONSENT_UNKNOWN: _no(404),

@@ -22,7 +22,7 @@ from consent.shapes import BASE64URL, DIGEST, PROVINCE, Maybe, Members, Text, ch
 from consent.showing import Person
 
 LIFE: Final = timedelta(minutes=5)
-METHODS: Final = ("app", "express", "counter-code", "pad", "face")
+METHODS: Final = ("app", "express", "pad", "face")  # how the holder agreed, whatever had opened the showing
 
 CONSENT: Final = Kind(
     typ="consent+jwt",

@@ -130,6 +130,7 @@ def read_view(reply: Reply) -> View:
             holder_province=_text(found, "holder_province"),
             library=found["library"],
             copy=None if found["copy"] is None else dict(found["copy"]),
+            receipt=None if found.get("receipt") is None else _text(found, "receipt"),
             officer=_text(found, "officer"),
             asked_at=_text(found, "asked_at"),
             answer_by=_text(found, "answer_by"),
@@ -274,14 +275,24 @@ class ProvinceClient:
         found: Mapping[str, Any] = _json(self._call("GET", f"/counter/visits/{request_id}/sheet", b"").body)["sheet"]
         return found
 
-    def answer(self, request_id: str, pad: str) -> View:
-        """Hand in what the pad has signed."""
-        body = json.dumps({"pad": pad}).encode()
+    def answer(self, request_id: str, pad: str, *, officer: str | None = None) -> View:
+        """Hand in what the pad has signed, and where the sheet wants a second officer, what the staff card says (`attest+jwt`).
+
+        Refusal SECOND_OFFICER_MISSING ends nothing: the same answer may be handed in with the card's word, in time.
+        """
+        body = json.dumps({"pad": pad, "officer": officer}).encode()
         return read_view(self._call("POST", f"/counter/visits/{request_id}/answer", body))
 
     def invite(self, asked: Asked) -> str:
         """A code for the counter's own screen; the visit under the same request id begins when a phone has read it."""
         return str(_json(self._call("POST", "/counter/invitations", asked.body).body)["counter"])
+
+    def uninvite(self, request_id: str) -> None:
+        """Take the code back that `invite` gave, because it is shown no more: no phone begins a visit with it from now on.
+
+        Refusal STATE_FORBIDS where a phone was first; then there is a visit to watch or to clear.
+        """
+        self._call("DELETE", f"/counter/invitations/{request_id}", b"")
 
     def visit(self, request_id: str, *, known: View | None = None, wait_s: int = WAIT_S) -> View:
         """The visit as it stands. With `known`, the desk waits up to `wait_s` seconds for something newer."""

@@ -147,6 +147,7 @@ class FakeDesk:
         self.bodies: list[bytes] = []
         self.people: list[str | None] = []
         self.cleared: list[str] = []
+        self.taken_back: list[str] = []  # codes that are shown no more
         self.refuse: Reason | None = None
         self.facts: dict[str, Any] = {}
         self.changed = Condition()
@@ -207,6 +208,8 @@ class FakeDesk:
             return Response(json.dumps(self._register(proof.window)), content_type="application/json")
         if request.path == "/counter/invitations":
             return self._invite(proof.window, body)
+        if request.path.startswith("/counter/invitations/"):
+            return self._uninvite(request.path.rpartition("/")[2])
         if request.method == "POST":
             return self._present(proof.window, body)
         return self._watch(request, proof.window)
@@ -232,6 +235,14 @@ class FakeDesk:
         self.codes.append(text)
         view = {"request_id": found["request_id"], "counter": text, "expires_at": rfc3339(now + LIFE)}
         return Response(json.dumps(view), 201, content_type="application/json")
+
+    def _uninvite(self, request_id: str) -> Response:
+        if request_id in self.visits:
+            raise Refusal(Reason.STATE_FORBIDS)
+        if request_id not in self.invited:
+            raise Refusal(Reason.REQUEST_UNKNOWN)
+        self.taken_back.append(request_id)
+        return Response(status=204)
 
     def _watch(self, request: Request, window: str) -> Response:
         request_id = request.path.rpartition("/")[2]

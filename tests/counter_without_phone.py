@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from consent.approval import Decision
+from consent.attest import staff_of
 from consent.b64 import new_id
 from consent.card import device_of
 from consent.keys import SigningKey, load_key
 from consent.showing import Person
 from scanner_kiosk.country.people import Persona, pair
-from scanner_kiosk.country.units import window_for
-from scanner_kiosk.devices.simulated import SimulatedPad, SimulatedReader
+from scanner_kiosk.country.units import officers_at, window_for
+from scanner_kiosk.devices.simulated import SimulatedPad, SimulatedReader, SimulatedStaffCard
 from scanner_kiosk.province_client import ProvinceClient
 from scanner_kiosk.visit import Asked, View
 from tests.country import MATTER_OF, TICKS, Stage
@@ -61,9 +62,24 @@ class Counter:
         )
         return text
 
+    def attested(self, **changes: Any) -> str:
+        """What a second officer's staff card says to the sheet: of this window, or right in everything but `changes`."""
+        window = changes.pop("window", self.window)
+        officer = changes.pop("officer", officers_at(self.window)[1])
+        card = SimulatedStaffCard(
+            key=changes.pop("key", None) or staff_key(self.stage, self.desk, officer),
+            province=self.desk,
+            window=window,
+            officer=officer,
+        )
+        request = changes.pop("request", None) or self.client.sheet(self.asked.request_id)["request"]
+        return card.attest(request, now=self.stage.clock.now())
+
     def answer(self, decision: Decision = Decision.AGREE, **changes: Any) -> View:
-        """Signed and handed in, and everybody works."""
-        self.client.answer(self.asked.request_id, self.signed(decision, **changes))
+        """Signed and handed in, where it is wanted with a second officer's word, and everybody works."""
+        wanted = self.client.sheet(self.asked.request_id)["second_officer"]
+        officer = changes.pop("officer", self.attested() if wanted else None)
+        self.client.answer(self.asked.request_id, self.signed(decision, **changes), officer=officer)
         self.stage.pump()
         return self.view()
 
@@ -72,6 +88,17 @@ def device(stage: Stage, province: str, window: str, name: str) -> SigningKey:
     """The key of a device of a window."""
     path = stage.country.founded.keys.device(province, window, name)
     return load_key(f"file:{path}", issuer=device_of(province, window, name), sandbox=True)
+
+
+def staff_key(stage: Stage, province: str, officer: str) -> SigningKey:
+    """The key of an officer's staff card."""
+    (unit,) = (
+        unit
+        for unit in stage.province(province).office.scope(province).units.values()
+        if officer in officers_at(next(iter(unit.windows)))
+    )
+    path = stage.country.founded.keys.officer(province, officer)
+    return load_key(f"file:{path}", issuer=staff_of(province, unit.uscc, officer), sandbox=True)
 
 
 def counter(stage: Stage, who: Persona | None = None, desk: str = "32", **changes: Any) -> Counter:

@@ -17,7 +17,9 @@ from jwt.algorithms import get_default_algorithms
 from consent.annotated_copy import COPY, CopyBody, Field, open_copy, seal_copy
 from consent.answer import ANSWER, open_answer, seal_answer
 from consent.approval import APPROVAL, Decision, open_approval, seal_approval
+from consent.attest import ATTEST, open_attest, seal_attest, staff_of
 from consent.b64 import digest_of, from_b64, new_id, to_b64
+from consent.card import CARD, PAD, device_of, open_card, open_pad, seal_card, seal_pad
 from consent.clock import to_epoch
 from consent.envelope import new_envelope_key
 from consent.errors import Reason
@@ -37,9 +39,22 @@ HOME, DESK, LIBRARY = "31", "32", "33"  # whose app showed the code, whose count
 # County code 310199 was never given to a county; the check digit is right. Nobody has this number.
 PERSON = Person(id_number="310199199001010018", name="测试·甲")
 HANDLE = f"{LIBRARY}.b4tnqhmwd3ANEdg-MhRqbg"  # fixed: it stands in the names of tests, which all workers must agree on
-UNIT, WINDOW_ID = "11310000MB2F30019L", "hall-1.w07"
+UNIT, WINDOW_ID, OFFICER_ID = "11310000MB2F30019L", "hall-1.w07", "0042"
 
-KINDS: tuple[Kind, ...] = (HOLDER, WINDOW, REQUEST, APPROVAL, CONSENT, HOLDING, COPY, ANSWER, RECEIPT)
+KINDS: tuple[Kind, ...] = (
+    HOLDER,
+    WINDOW,
+    REQUEST,
+    APPROVAL,
+    CONSENT,
+    HOLDING,
+    COPY,
+    ANSWER,
+    RECEIPT,
+    CARD,
+    PAD,
+    ATTEST,
+)
 
 # Kinds take turns with the two algorithms, so that both meet every rule.
 APP_KEY = new_key("EdDSA", issuer="suishenban")
@@ -51,6 +66,9 @@ HOLDING_KEY = new_key("EdDSA", issuer=HOME)
 COPY_KEY = new_key("ES256", issuer=LIBRARY)
 ANSWER_KEY = new_key("EdDSA", issuer=HOME)
 RECEIPT_KEY = new_key("ES256", issuer=LIBRARY)
+CARD_KEY = new_key("EdDSA", issuer=device_of(DESK, WINDOW_ID, "reader"))
+PAD_KEY = new_key("ES256", issuer=device_of(DESK, WINDOW_ID, "pad"))
+STAFF_KEY = new_key("EdDSA", issuer=staff_of(DESK, UNIT, OFFICER_ID))
 
 # The keys of somebody else who may seal the same kinds: another app, window, province.
 OTHERS = {kind.typ: new_key("EdDSA", issuer=f"other {kind.typ}") for kind in KINDS}
@@ -66,6 +84,9 @@ _OWN = {
     COPY.typ: COPY_KEY,
     ANSWER.typ: ANSWER_KEY,
     RECEIPT.typ: RECEIPT_KEY,
+    CARD.typ: CARD_KEY,
+    PAD.typ: PAD_KEY,
+    ATTEST.typ: STAFF_KEY,
 }
 VALIDITY = {"not_before": NOW - YEAR, "not_after": NOW + YEAR}
 
@@ -211,6 +232,7 @@ ANSWER_TEXT = seal_answer(
     question=ASKED.digest,
     now=NOW,
     reason=Reason.NOT_AUTHORISED,
+    copy=digest_of(b"a copy"),
     payload=b"why",
     recipient=VISIT.recipient,
 )
@@ -225,6 +247,19 @@ RECEIPT_TEXT = seal_receipt(
     ledger=Position(position=7, entry=digest_of(b"an entry")),
     now=NOW,
 )
+AT_WINDOW = {"province": DESK, "window": WINDOW_ID}
+CARD_TEXT = seal_card(PERSON, CARD_KEY, request_id=ASKED.id, inner=INNER.recipient, now=NOW, **AT_WINDOW)
+PAD_TEXT = seal_pad(
+    PAD_KEY,
+    province=DESK,
+    request_digest=ASKED.digest,
+    decision=Decision.AGREE,
+    method="pad",
+    evidence=digest_of(b"strokes"),
+    declarations=("not_remarried",),
+    now=NOW,
+)
+ATTEST_TEXT = seal_attest(STAFF_KEY, officer=OFFICER_ID, request_digest=ASKED.digest, now=NOW, **AT_WINDOW)
 
 
 def paper(kind: Kind, key: SigningKey, audience: str, text: str, open: Callable[[str, datetime], Any]) -> Paper:
@@ -290,6 +325,27 @@ PAPERS: tuple[Paper, ...] = (
         "citizen",
         RECEIPT_TEXT,
         lambda text, now: open_receipt(text, RING, side="citizen", now=now),
+    ),
+    paper(
+        CARD,
+        CARD_KEY,
+        DESK,
+        CARD_TEXT,
+        lambda text, now: open_card(text, RING, request_id=ASKED.id, now=now, **AT_WINDOW),
+    ),
+    paper(
+        PAD,
+        PAD_KEY,
+        DESK,
+        PAD_TEXT,
+        lambda text, now: open_pad(text, RING, request_digest=ASKED.digest, now=now, **AT_WINDOW),
+    ),
+    paper(
+        ATTEST,
+        STAFF_KEY,
+        DESK,
+        ATTEST_TEXT,
+        lambda text, now: open_attest(text, RING, request=ASKED, now=now),
     ),
 )
 BY_TYP = {each.kind.typ: each for each in PAPERS}

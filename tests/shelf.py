@@ -23,6 +23,7 @@ from consent.request import NO_OFFICER, REQUEST, Aside, Ask, Request, open_reque
 from consent.showing import Person
 from consent.stores.base import open_engine, reading
 from verifier.library.certificate import Certificate, Party
+from verifier.library.evidence import AtCounter
 from verifier.library.issuing import new_handle
 from verifier.library.register import Library
 from verifier.library.vault import Vault
@@ -94,17 +95,27 @@ class Shelf:
     ring: KeyRing
     inner: EnvelopeKey
 
-    def visit(self, of: Certificate, *, person: Party | None = None, type_: str | None = None) -> Visit:
-        """A citizen agreed that the desk gets this certificate; `person` where somebody else did."""
+    def visit(
+        self, of: Certificate, *, person: Party | None = None, type_: str | None = None, now: datetime = NOW, **at: str
+    ) -> Visit:
+        """A citizen agreed that the desk gets this certificate; `person` where somebody else did. `at`: unit and window."""
         key = new_envelope_key()
-        request = self.ask(type_ or of.type, key)
-        return self.agreed(request, of, person=person or of.own, answer_key=key)
+        request = self.ask(type_ or of.type, key, now=now, **at)
+        return self.agreed(request, of, person=person or of.own, answer_key=key, now=now)
 
-    def ask(self, type_: str, key: EnvelopeKey) -> Request:
+    def ask(
+        self,
+        type_: str,
+        key: EnvelopeKey,
+        *,
+        unit: str = "11320000MB99991100",
+        window: str = "32-R1",
+        now: datetime = NOW,
+    ) -> Request:
         """A request of the desk."""
         ask = Ask(
-            unit="11320000MB99991100",
-            window="32-R1",
+            unit=unit,
+            window=window,
             officer=NO_OFFICER,
             matter="realestate.register",
             case="2026-0001",
@@ -116,10 +127,12 @@ class Shelf:
             answer_key=key.recipient.text,
         )
         aside = Aside(salt=from_b64(new_id()), id_number=HUSBAND.id_number, digits="07")
-        text = seal_request(ask, aside, self.keys["request"], request_id=new_id(), holder_province=HOME, now=NOW)
-        return open_request(text, self.ring, holder_province=HOME, now=NOW)
+        text = seal_request(ask, aside, self.keys["request"], request_id=new_id(), holder_province=HOME, now=now)
+        return open_request(text, self.ring, holder_province=HOME, now=now)
 
-    def agreed(self, request: Request, of: Certificate, *, person: Party, answer_key: EnvelopeKey) -> Visit:
+    def agreed(
+        self, request: Request, of: Certificate, *, person: Party, answer_key: EnvelopeKey, now: datetime = NOW
+    ) -> Visit:
         """The consent of that person to that request."""
         grant = Grant(person=Person(id_number=person.id_number, name=person.name), certificate=of.handle)
         text = seal_consent(
@@ -129,21 +142,28 @@ class Shelf:
             method="app",
             evidence=digest_of(b"an approval"),
             library=self.inner.recipient,
-            now=NOW,
+            now=now,
         )
-        consent = open_consent(text, self.ring, request=request, now=NOW)
+        consent = open_consent(text, self.ring, request=request, now=now)
         opened = open_grant(consent, self.inner)
         return Visit(request=request, consent=consent, grant=opened, answer_key=answer_key)
 
     def release(
-        self, visit: Visit, which: Sequence[MatterField] = SOME, *, now: datetime = NOW, request: Request | None = None
+        self,
+        visit: Visit,
+        which: Sequence[MatterField] = SOME,
+        *,
+        now: datetime = NOW,
+        request: Request | None = None,
+        at_counter: AtCounter | None = None,
     ) -> str:
         """L1."""
-        return self.library.release(request or visit.request, visit.consent, visit.grant, tuple(which), now=now)
+        request = request or visit.request
+        return self.library.release(request, visit.consent, visit.grant, tuple(which), now=now, at_counter=at_counter)
 
     def withdraw(self, visit: Visit, *, now: datetime = NOW) -> None:
         """The citizen takes the consent back."""
-        self.library.withdraw(visit.consent.issuer, visit.consent.jti, visit.consent.sealed.digest, now=now)
+        self.library.withdraw(visit.request, visit.consent, now=now)
 
     def body(self, visit: Visit, copy: str) -> CopyBody:
         """What the desk reads in the copy."""

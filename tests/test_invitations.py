@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+from sqlalchemy import Connection, Table
+
 from consent.b64 import new_id
 from consent.errors import Reason, Refusal
 from consent.invitation import LENGTH, PREFIX, open_invitation, seal_invitation
@@ -12,7 +15,7 @@ from consent.transport import Letter, Topic
 from scanner_kiosk.country.people import pair
 from scanner_kiosk.phone import Phone
 from tests.country import MATTER_OF, Scene, Stage, ask, refused
-from verifier.stores import inner
+from verifier.stores import inner, invitations
 
 
 def invited(stage: Stage, scene: Scene, **changes: object) -> tuple[Scene, str]:
@@ -58,6 +61,19 @@ def test_without_the_person_at_the_counter_nobody_is_invited(stage: Stage) -> No
     scene = stage.scene("31", "32", "33")
     assert refused(invited, stage, scene, number=None) is Reason.HOLDER_MATCH_MISSING
     assert not stage.rows("32", inner.visits)
+
+
+def test_what_was_agreed_beforehand_does_not_spare_the_digits(stage: Stage) -> None:
+    from tests.test_express import WEDDED, standing
+
+    scene = stage.scene("31", "32", "33", matter=WEDDED)
+    standing(stage, scene)
+    asked = ask(stage, scene.client, scene.who, code=None, matter=WEDDED, type_="marriage")
+    scene, counter = replace(scene, asked=asked), scene.client.invite(asked)
+    scene.phone.read_counter(counter)
+    stage.pump()
+    assert scene.view().state == "ASKED"
+    assert scene.claim().consent is None
 
 
 def test_the_first_phone_wins(stage: Stage) -> None:
@@ -169,6 +185,57 @@ def test_an_invitation_is_forgotten(stage: Stage) -> None:
     assert stage.rows("32", inner.invitations)
     stage.pass_time(15 * 60, step=300)
     assert stage.rows("32", inner.invitations) == []
+
+
+# Taken back -------------------------------------------------------------------------------------------------
+
+
+def test_nobody_comes_with_a_code_that_was_taken_back(stage: Stage) -> None:
+    scene, counter = invited(stage, stage.scene("31", "32", "33"))
+    for _ in range(2):  # twice is once
+        scene.client.uninvite(scene.asked.request_id)
+    come = scene.phone.read_counter(counter)
+    stage.pump()
+    assert refused(scene.phone.came, come) is Reason.CODE_EXPIRED
+    assert refused(scene.view) is Reason.REQUEST_UNKNOWN
+    assert [row.body for row in stage.rows("32", inner.invitations)] == [None], "whom it was about is forgotten at once"
+    assert refused(scene.client.invite, scene.asked) is Reason.STATE_FORBIDS
+    assert scene.showing()["state"] == "OPEN", "nothing of the phone's code is used up"
+
+
+def test_a_phone_that_was_first_is_served(stage: Stage) -> None:
+    scene, counter = invited(stage, stage.scene("31", "32", "33"))
+    scene.phone.read_counter(counter)
+    stage.pump()
+    assert refused(scene.client.uninvite, scene.asked.request_id) is Reason.STATE_FORBIDS
+    scene.agree()
+    assert scene.finish().state == "PASSED"
+
+
+def test_a_code_is_taken_back_by_the_window_that_gave_it(stage: Stage) -> None:
+    scene, counter = invited(stage, stage.scene("31", "32", "33"))
+    neighbour = stage.country.window_client("32", "32-R2")
+    assert refused(neighbour.uninvite, scene.asked.request_id) is Reason.REQUEST_UNKNOWN
+    assert refused(scene.client.uninvite, new_id()) is Reason.REQUEST_UNKNOWN
+    come = scene.phone.read_counter(counter)
+    stage.pump()
+    assert scene.phone.came(come) == "TAKEN"
+
+
+def test_in_the_same_moment_the_row_decides(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The phone has been looked up already when the counter takes its code back."""
+    scene, counter = invited(stage, stage.scene("31", "32", "33"))
+    take = invitations.take
+
+    def late(conn: Connection, table: Table, window: str, request_id: str, code: str) -> bool:
+        assert invitations.take_back(conn, table, window, request_id)
+        return take(conn, table, window, request_id, code)
+
+    monkeypatch.setattr(invitations, "take", late)
+    come = scene.phone.read_counter(counter)
+    stage.pump()
+    assert refused(scene.phone.came, come) is Reason.CODE_EXPIRED
+    assert not stage.rows("32", inner.visits)
 
 
 def _outcome(phone: Phone, come: str) -> str:

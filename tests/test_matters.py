@@ -24,7 +24,7 @@ from scanner_kiosk.country.units import units_of
 from tests.counts import count
 from verifier.library.disclosure import DISCLOSABLE
 from verifier.matters.catalogue import Catalogue, load_catalogue, read_catalogue
-from verifier.matters.scope import SCOPE, Listed, Scope, Unit, load_scopes, open_scope, seal_scope
+from verifier.matters.scope import SCOPE, Listed, Scope, Unit, load_scopes, open_scope, seal_scope, second_officer
 
 NOW = datetime(2026, 3, 2, 1, 2, 3, tzinfo=UTC)
 TODAY = date(2026, 3, 2)
@@ -97,6 +97,12 @@ def test_once_begun_exactly_one_row_holds_on_every_day() -> None:
 @pytest.mark.parametrize("slug", ["", "marriage", "marriage.register ", "certificate.reissue", "household.spouse_join"])
 def test_what_is_not_written_is_denied(slug: str) -> None:
     refused(Reason.MATTER_UNKNOWN, lambda: load_catalogue().on(slug, TODAY))
+
+
+def test_a_second_officer_is_wanted_where_somebodys_marital_status_itself_changes() -> None:
+    wanted = {row.slug for row in load_catalogue().rows if row.second_officer}
+    assert wanted == {"marriage.register", "divorce.apply"}
+    assert not any(row.second_officer for row in load_catalogue().rows if row.slug not in wanted)
 
 
 def test_a_matter_that_has_ended_is_unknown_again() -> None:
@@ -362,7 +368,7 @@ def _claims() -> dict[str, Any]:
             }
         ],
     }
-    return {"version": 1, "units": [unit], "narrowed": []}
+    return {"version": 1, "units": [unit], "narrowed": [], "second_officer": []}
 
 
 def _same_window(claims: dict[str, Any]) -> None:
@@ -381,11 +387,17 @@ def _narrowed_twice(claims: dict[str, Any]) -> None:
     claims["narrowed"] = [{"matter": "divorce.apply", "fields": []}, {"matter": "divorce.apply", "fields": ["photo"]}]
 
 
+def _officer_twice(claims: dict[str, Any]) -> None:
+    claims["second_officer"] = ["divorce.apply", "divorce.apply"]
+
+
 def _no_such_day(claims: dict[str, Any]) -> None:
     claims["units"][0]["listed"][0]["valid_from"] = "2025-02-30"
 
 
-@pytest.mark.parametrize("spoil", [_same_window, _same_unit, _shared_window, _narrowed_twice, _no_such_day])
+@pytest.mark.parametrize(
+    "spoil", [_same_window, _same_unit, _shared_window, _narrowed_twice, _officer_twice, _no_such_day]
+)
 def test_a_scope_that_contradicts_itself_is_refused(spoil: Callable[[dict[str, Any]], None]) -> None:
     claims = _claims()
     assert open_scope(seal(SCOPE, claims, KEYS["31"], audience="all", now=NOW), RING, province="31", now=NOW).units
@@ -399,6 +411,14 @@ def test_all_provinces_scopes_are_loaded_from_a_folder(tmp_path: Path) -> None:
         text = seal_scope(units_of(code, load_catalogue()), key, version=1, now=NOW)
         (tmp_path / f"scope-{code}.jwt").write_text(text, encoding="ascii")
     assert set(load_scopes(tmp_path, RING, now=NOW)) == set(provinces())
+
+
+def test_a_province_adds_matters_that_want_a_second_officer_and_takes_none_away() -> None:
+    text = seal_scope([], KEYS["33"], version=1, now=NOW, second_officer=["realestate.register"])
+    adds = open_scope(text, RING, province="33", now=NOW)
+    for row in load_catalogue().rows:
+        assert second_officer(row, [SHANGHAI]) == row.second_officer, "who adds nothing changes nothing"
+        assert second_officer(row, [SHANGHAI, adds]) == (row.second_officer or row.slug == "realestate.register")
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"", b"a.b.c"])

@@ -23,6 +23,7 @@ from consent.stores.base import open_engine, reading
 from consent.stores.migrations import migrate
 from consent.stores.valkey import start_valkey
 from scanner_kiosk.country import Founded, found
+from scanner_kiosk.country.people import pair
 from tests.counter_without_phone import counter
 from tests.country import START, Stage, light_folder, staged
 from tests.postgres import postgres_cluster
@@ -142,7 +143,7 @@ def there(server: tuple[str, Stage]) -> Stage:
         stage.province(code).worker._swept = stage.province(code).worker._cleaned = None
         for name, tables in (
             ("inner", ", ".join(sorted(set(inner.metadata.tables) - {"ledger", "ledger_head"}))),
-            ("library", "spends"),
+            ("library", "spends, card_fetches"),
             ("handover", ", ".join(sorted(set(handover.metadata.tables) - {"event_numbers"}))),
         ):
             with _superuser(cluster, f"huzheng_{name}_{code}") as engine, engine.begin() as connection:
@@ -177,9 +178,10 @@ def test_a_visit_passes_on_postgresql(there: Stage) -> None:
 
 def test_a_twin_and_a_card_lead_to_the_certificate_on_postgresql(there: Stage) -> None:
     assert typed(there).whole().state == "PASSED"
-    at = counter(there)
+    at = counter(there, pair("31", "32"))  # where a second officer confirms
     at.begin()
     assert at.answer().state == "PASSED"
+    assert len(there.rows("32", library_tables.card_fetches)) == 1
     there.books()
 
 
@@ -194,7 +196,7 @@ def test_one_showing_goes_to_one_counter_on_postgresql(there: Stage, tmp_path: P
 
 @pytest.mark.timeout(900)
 def test_a_consent_is_spent_or_withdrawn_on_postgresql(there: Stage) -> None:
-    race_to_withdraw(there, WITHDRAWALS // 3)
+    race_to_withdraw(there, WITHDRAWALS)
 
 
 @pytest.mark.parametrize("database", ["inner", "library"])
@@ -234,6 +236,14 @@ def test_the_role_that_serves_cannot_change_a_ledger(server: tuple[str, Stage], 
     engine = create_engine(address(cluster, f"huzheng_{database}_31", "huzheng_verifier_31"))
     with engine.connect() as connection, pytest.raises(ProgrammingError, match="permission denied"):
         connection.execute(text(change))
+    engine.dispose()
+
+
+def test_the_role_that_serves_cannot_rewrite_what_was_counted(server: tuple[str, Stage]) -> None:
+    cluster, _ = server
+    engine = create_engine(address(cluster, "huzheng_library_31", "huzheng_verifier_31"))
+    with engine.connect() as connection, pytest.raises(ProgrammingError, match="permission denied"):
+        connection.execute(text("UPDATE card_fetches SET desk = '99'"))
     engine.dispose()
 
 

@@ -1,6 +1,6 @@
 """The strict profile, line by line, for every kind of document: what is read, and for which reason the rest is refused.
 
-Each row of CASES breaks one rule of one otherwise right document, sealed with the right key. They run for all nine
+Each row of CASES breaks one rule of one otherwise right document, sealed with the right key. They run for all twelve
 kinds, because a rule that one kind escapes is a rule that an attacker finds.
 """
 

@@ -197,6 +197,7 @@ def test_every_route_of_a_province_names_its_guard(behind: Behind) -> None:
         "POST /counter/visits": "window",
         "POST /counter/cards": "window",
         "POST /counter/invitations": "window",
+        "DELETE /counter/invitations/<request_id>": "window",
         "GET /counter/visits/<request_id>/sheet": "window",
         "POST /counter/visits/<request_id>/answer": "window",
         "GET /counter/visits/<request_id>": "window",

@@ -9,12 +9,17 @@ The desk opens the visit as always (`desk.present`), with the reader's word in p
 
 `answer`, from the counter:
  4. the pad of that very window signed an answer to this request; declined ends it
- 5. declaration  every one that the matter needs; method one that the matter takes
- 6. the four libraries are asked who holds what; before the holder has agreed nobody may be told
+ 5. second officer  where the matter wants one, a staff card of the unit said so about this request; without it nothing ends,
+                 and the counter may answer again in time
+ 6. declaration  every one that the matter needs; method one that the matter takes
+ 7. the four libraries are asked who holds what; before the holder has agreed nobody may be told
 
 `found`, when all have answered or are silent:
- 7. exactly one certificate of the type, else the visit ends: ambiguity is refused, never chosen
- 8. **C2**       `consents.consent`; the desk fetches, and the library checks the words of reader and pad itself (`evidence`)
+ 8. exactly one certificate of the type, else the visit ends: ambiguity is refused, never chosen
+ 9. **C2**       `consents.consent`; the desk fetches, and the library opens all these words itself (`library.evidence`)
+
+Where the certificate is nobody knows before step 8. So the counter asks for a second officer where its own province or any
+library's wants one.
 """
 
 from __future__ import annotations
@@ -29,18 +34,19 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from consent.approval import Decision
+from consent.attest import ATTEST, Attest, open_attest
 from consent.b64 import digest_of, new_id
-from consent.card import METHODS, CardRead, PadAnswer, open_card, open_pad
+from consent.card import METHODS, PAD, CardRead, PadAnswer, open_card, open_pad
 from consent.clock import shanghai_date
 from consent.code import Form
 from consent.errors import Outcome, Reason, Refusal, Unavailable, outcome_of
-from consent.grant import Consent
 from consent.holding import holder_index, seal_holding
+from consent.keys import Keys
 from consent.ledger import Act
 from consent.people import CitizenId
 from consent.provinces import provinces
 from consent.request import Request, open_aside, open_request
-from consent.seal import signed_digest
+from consent.seal import signed_digest, unverified_issue
 from consent.showing import Person
 from consent.states import CLAIM
 from consent.stores.base import attempt, reading
@@ -49,6 +55,7 @@ from verifier.admit import Permitted
 from verifier.consents import ANSWER_WITHIN, Agreed, Consents
 from verifier.history import History
 from verifier.lookups import heard
+from verifier.matters.scope import second_officer
 from verifier.office import Office
 from verifier.sheet import write_sheet
 from verifier.stores import cards, inner
@@ -89,7 +96,7 @@ class Cards:
                 return
         try:
             may = self.office.judge(request)
-            card = self._card(request, content["code"], now=request.sealed.issued_at)
+            card = self._card(request, content["code"], self.office.ring)
             aside = open_aside(content["aside"], self.office.envelope_key, request)
             person = card.person(self.office.envelope_key)
             if aside.id_number != CitizenId.parse(person.id_number, today=shanghai_date(now)).compare_key:
@@ -100,16 +107,17 @@ class Cards:
         except Refusal as no:
             self.consents.refuse(request, no.reason, None, now=now)
 
-    def _card(self, request: Request, text: str, *, now: datetime) -> CardRead:
+    def _card(self, request: Request, text: str, keys: Keys) -> CardRead:
+        """The card of a request, as of the moment at which the desk took it: it lives for a minute, and people read longer."""
         if digest_of(text.encode()) != request.ask.code:
             raise Refusal(Reason.DOCUMENT_CLAIMS, detail="not the card that the request names")
         return open_card(
             text,
-            self.office.ring,
+            keys,
             province=request.desk,
             window=request.ask.window,
             request_id=request.id,
-            now=now,
+            now=request.sealed.issued_at,
         )
 
     def _claim(self, request: Request, card_jwt: str, person: Person, *, digits: str, now: datetime) -> None:
@@ -137,7 +145,7 @@ class Cards:
             if not inner.add_claim(conn, row):
                 raise Refusal(Reason.CODE_ALREADY_USED, detail="this card was claimed by another request")
             append(conn, inner.ledger, Act.CLAIMED, {"request": request.digest, "desk": request.desk}, now=now)
-            cards.add(conn, request.digest, card_jwt, now=now)
+            cards.add(conn, inner.card_visits, request.digest, card_jwt, now=now)
             history.asked(conn, past)
 
         attempt(self.office.inner, c1)
@@ -145,35 +153,55 @@ class Cards:
     # The answer ---------------------------------------------------------------------------------------------
 
     def sheet(self, window: str, request_id: str, *, now: datetime) -> dict[str, Any]:
-        """What the person at the counter reads before signing, in the register's words."""
+        """What the person at the counter reads before signing, in the register's words; `second_officer` says whether the
+        answer wants a second officer's word beside it."""
         claim, request, may = self._open(window, request_id)
-        return write_sheet(request, may, digits=(), asked_at=claim.claimed_at, answer_by=claim.answer_by)
+        sheet = write_sheet(request, may, digits=(), asked_at=claim.claimed_at, answer_by=claim.answer_by)
+        return {**sheet, "second_officer": self._wants_second(may)}
 
-    def answer(self, window: str, request_id: str, pad_jwt: str, *, now: datetime) -> None:
-        """Steps 4 to 6. The same answer again changes nothing; another one is STATE_FORBIDS."""
+    def answer(
+        self, window: str, request_id: str, pad_jwt: str, *, officer_jwt: str | None = None, now: datetime
+    ) -> None:
+        """Steps 4 to 7. The same answer again changes nothing; another one is STATE_FORBIDS.
+
+        Refusal SECOND_OFFICER_MISSING, and DOCUMENT_… or APPROVAL_MISMATCH for words that are not about this request at this
+        window: none of these ends anything.
+        """
         claim, request, may = self._open(window, request_id)
         if claim.state != CLAIM.start:
             raise Refusal(Reason.STATE_FORBIDS, detail=f"answer in {claim.state}")
         if claim.answer_by < now:
             raise Refusal(Reason.TIMED_OUT, detail="the answer came after its time")
-        pad = self._pad(request, pad_jwt, now=now)  # 4
+        pad = self._pad(request, pad_jwt, self.office.ring, now=now)  # 4
         if pad.decision is Decision.DECLINE:
             self.consents.close(claim, request, Act.DECLINED, Reason.DECLINED, pad.sealed, now=now)
             return
+        attest = self._second(request, may, officer_jwt, now=now)  # 5
         try:
-            if pad.method not in may.matter.methods:  # 5
+            if pad.method not in may.matter.methods:  # 6
                 raise Refusal(Reason.APPROVAL_METHOD_NOT_ALLOWED, detail=pad.method)
             if missing := set(request.ask.declarations) - set(pad.declarations):
                 raise Refusal(Reason.DECLARATION_MISSING, detail=", ".join(sorted(missing)))
         except Refusal as no:
             self.consents.close(claim, request, Act.REFUSED, no.reason, pad.sealed, now=now)
             return
-        self._ask(request, pad_jwt, now=now)  # 6
+        self._ask(request, pad_jwt, attest, now=now)  # 7
 
-    def _pad(self, request: Request, text: str, *, now: datetime) -> PadAnswer:
+    def _wants_second(self, may: Permitted) -> bool:
+        return second_officer(may.matter, [self.office.scope(code) for code in provinces()])
+
+    def _second(self, request: Request, may: Permitted, text: str | None, *, now: datetime) -> Attest | None:
+        """Where nobody asks for one, a second officer may confirm all the same, and is then judged like any other."""
+        if text is not None:
+            return open_attest(text, self.office.ring, request=request, now=now)
+        if self._wants_second(may):
+            raise Refusal(Reason.SECOND_OFFICER_MISSING, detail=may.matter.slug)
+        return None
+
+    def _pad(self, request: Request, text: str, keys: Keys, *, now: datetime) -> PadAnswer:
         return open_pad(
             text,
-            self.office.ring,
+            keys,
             province=request.desk,
             window=request.ask.window,
             request_digest=request.digest,
@@ -189,25 +217,29 @@ class Cards:
         request = self.consents.request_of(claim)
         return claim, request, self.office.judge(request)
 
-    def _ask(self, request: Request, pad_jwt: str, *, now: datetime) -> None:
-        """Keep the pad's word and ask every library, in one transaction."""
-        office = self.office
+    def _ask(self, request: Request, pad_jwt: str, attest: Attest | None, *, now: datetime) -> None:
+        """Keep the words and ask every library, in one transaction."""
+        office, tables = self.office, inner.card_visits
+        words = (pad_jwt, None if attest is None else attest.sealed.text)
 
         def put(conn: Connection) -> None:
-            if not cards.answer(conn, request.digest, pad_jwt):
-                kept = cards.find(conn, request.digest)
-                if kept is None or kept.pad_jwt != pad_jwt:
+            who = None if attest is None else attest.officer
+            fresh = cards.answer(conn, tables, request.digest, words[0], officer_jwt=words[1], officer=who)
+            kept = cards.find(conn, tables, request.digest)
+            if kept is None:
+                raise Refusal(Reason.REQUEST_UNKNOWN, detail="no card")
+            if not fresh:
+                if (kept.pad_jwt, kept.officer_jwt) != words:
                     raise Refusal(Reason.STATE_FORBIDS, detail="answered before")
                 return
-            kept = cards.find(conn, request.digest)
-            person = self._card(request, kept.card_jwt, now=kept.at).person(office.envelope_key) if kept else None
-            if person is None:
-                raise Refusal(Reason.REQUEST_UNKNOWN, detail="no card")
+            if attest is not None:
+                self._confirm(conn, request, attest)
+            person = self._card(request, kept.card_jwt, office.archive).person(office.envelope_key)
             index = holder_index(person.id_number, office.index_key)
             under = signed_digest(pad_jwt)
             for library in provinces():
                 question = seal_holding(office.consent_key, library=library, holder=index, under=under, now=now)
-                cards.ask(conn, request.digest, library, signed_digest(question), now=now)
+                cards.ask(conn, tables, request.digest, library, signed_digest(question), now=now)
                 letter = office.letter(library, Topic.HOLDINGS, {"question": question}, request_id=new_id())
                 inner.post(conn, letter, ref=signed_digest(question), now=now)
             append(conn, inner.ledger, Act.LOOKED, {"under": under}, now=now)
@@ -215,13 +247,20 @@ class Cards:
         attempt(office.inner, put)
         office.wake_worker()
 
+    def _confirm(self, conn: Connection, request: Request, attest: Attest) -> None:
+        """A staff card's word counts once, and the holder can read that there was a second officer."""
+        sealed = attest.sealed
+        if not inner.use_once(conn, sealed.issuer, sealed.jti, sealed.expires_at):
+            raise Refusal(Reason.DOCUMENT_REPLAYED, detail="a staff card's word")
+        History.confirmed(conn, request.digest, attest.officer)
+
     # The libraries ------------------------------------------------------------------------------------------
 
     def held(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> bool:
         """One library's answer; False where the question was none of ours."""
         question = content["question"]
         with reading(self.office.inner) as conn:
-            row = cards.asked(conn, question)
+            row = cards.asked(conn, inner.card_visits, question)
         if row is None:
             return False
         if row.library != letter.sender:
@@ -233,47 +272,55 @@ class Cards:
     def silent(self, question: str, *, now: datetime) -> None:
         """A question that could not be delivered; nothing happens where it was none of ours."""
         with reading(self.office.inner) as conn:
-            row = cards.asked(conn, question)
+            row = cards.asked(conn, inner.card_visits, question)
         if row is not None:
             self._note(question, row.request_digest, "SILENT", None, now=now)
 
     def expire(self, *, now: datetime, limit: int = 100) -> int:
         """Call libraries silent that have had their time; returns how many."""
         with reading(self.office.inner) as conn:
-            late = cards.overdue(conn, before=now - PATIENCE, limit=limit)
+            late = cards.overdue(conn, inner.card_visits, before=now - PATIENCE, limit=limit)
         for question in late:
             self.silent(question, now=now)
         return len(late)
 
     def forget(self, *, now: datetime) -> None:
         """Forget who stood at a counter."""
-        attempt(self.office.inner, lambda conn: cards.forget(conn, before=now - KEPT))
+        attempt(self.office.inner, lambda conn: cards.forget(conn, inner.card_visits, before=now - KEPT))
 
     def _note(self, question: str, request_digest: str, state: str, found: str | None, *, now: datetime) -> None:
-        attempt(self.office.inner, lambda conn: cards.note(conn, question, state, found))
+        attempt(self.office.inner, lambda conn: cards.note(conn, inner.card_visits, question, state, found))
         self._found(request_digest, now=now)
 
     def _found(self, request_digest: str, *, now: datetime) -> None:
-        """Steps 7 and 8, once no library is waited for. Twice is once: the claim takes one answer."""
+        """Steps 8 and 9, once no library is waited for. Twice is once: the claim takes one answer."""
         with reading(self.office.inner) as conn:
-            said = cards.said(conn, request_digest)
-            card = cards.find(conn, request_digest)
+            said = cards.said(conn, inner.card_visits, request_digest)
+            card = cards.find(conn, inner.card_visits, request_digest)
             claim = inner.claim_of_request(conn, request_digest)
         waiting = any(row.state == "WAITING" for row in said)
         if waiting or card is None or card.pad_jwt is None or claim is None or claim.state != CLAIM.start:
             return
         request = self.consents.request_of(claim)
-        pad = self._pad(request, card.pad_jwt, now=card.at)
-        person = self._card(request, card.card_jwt, now=card.at).person(self.office.envelope_key)
+        pad, attest = self._kept(request, card.pad_jwt, card.officer_jwt)
+        person = self._card(request, card.card_jwt, self.office.archive).person(self.office.envelope_key)
         answers = {row.library: json.loads(row.found) for row in said if row.found is not None}
         try:
-            certificate = the_one(request.ask.type, answers)  # 7
+            certificate = the_one(request.ask.type, answers)  # 8
         except (Refusal, Unavailable) as no:
             act = Act.UNDETERMINED if outcome_of(no.reason) is Outcome.UNDETERMINED else Act.REFUSED
             self.consents.close(claim, request, act, no.reason, pad.sealed, now=now)
             return
-        agreed = Agreed(method=pad.method, sealed=pad.sealed)
-        self.consents.consent(claim, person, request, agreed, certificate, now=now)  # 8
+        agreed = Agreed(method=pad.method, sealed=pad.sealed, attest=attest)
+        self.consents.consent(claim, person, request, agreed, certificate, now=now)  # 9
+
+    def _kept(self, request: Request, pad_jwt: str, officer_jwt: str | None) -> tuple[PadAnswer, Attest | None]:
+        """Both words as they were judged when they came in."""
+        keys = self.office.archive
+        pad = self._pad(request, pad_jwt, keys, now=unverified_issue(PAD, pad_jwt))
+        if officer_jwt is None:
+            return pad, None
+        return pad, open_attest(officer_jwt, keys, request=request, now=unverified_issue(ATTEST, officer_jwt))
 
 
 def the_one(type_: str, answers: Mapping[str, Mapping[str, Any]]) -> str:
@@ -288,23 +335,3 @@ def the_one(type_: str, answers: Mapping[str, Mapping[str, Any]]) -> str:
         undigitised = any(said["undigitised"] for said in answers.values())
         raise Refusal(Reason.NOT_DIGITISED if undigitised else Reason.NOT_FOUND)
     return str(valid[0]["certificate"])
-
-
-def judge_evidence(request: Request, consent: Consent, evidence: Mapping[str, str] | None, office: Office) -> None:
-    """At the library: a consent that was given at a counter stands on the words of that window's own devices.
-
-    Both are judged as of the moment at which the consent was sealed. Refusal APPROVAL_MISMATCH where one is missing or
-    another, DOCUMENT_… where one does not hold.
-    """
-    if (consent.method in METHODS) != (evidence is not None):
-        raise Refusal(Reason.APPROVAL_MISMATCH, detail="evidence and method do not belong together")
-    if evidence is None:
-        return
-    if digest_of(evidence["card"].encode()) != request.ask.code:
-        raise Refusal(Reason.APPROVAL_MISMATCH, detail="another card")
-    where = {"province": request.desk, "window": request.ask.window}
-    asked_at, agreed_at = request.sealed.issued_at, consent.sealed.issued_at
-    open_card(evidence["card"], office.ring, request_id=request.id, now=asked_at, **where)
-    pad = open_pad(evidence["pad"], office.ring, request_digest=request.digest, now=agreed_at, **where)
-    if (pad.sealed.digest, pad.method, pad.decision) != (consent.evidence, consent.method, Decision.AGREE):
-        raise Refusal(Reason.APPROVAL_MISMATCH, detail="another answer")

@@ -51,7 +51,7 @@ def join(
     if own == other:
         raise Refusal(Reason.COUPLE_MISMATCH, detail="one person twice")
     window, couple = request.ask.window, together.couple
-    there = couples.halves(conn, window, couple)
+    there = couples.halves(conn, inner.couples, window, couple)
     if there and (there[0].own, there[0].other) != (other, own):
         raise Refusal(Reason.COUPLE_MISMATCH, detail="the two requests name different people")
     half = Half(
@@ -63,7 +63,7 @@ def join(
         other=other,
         at=now,
     )
-    if len(there) == 2 or not couples.add(conn, half):
+    if len(there) == 2 or not couples.add(conn, inner.couples, half):
         raise Refusal(Reason.STATE_FORBIDS, detail="two are here already")
 
 
@@ -74,7 +74,7 @@ def _name(office: Office, id_number: str) -> str:
 def is_half(office: Office, request_digest: str) -> bool:
     """Whether a request is one of two."""
     with reading(office.inner) as conn:
-        return couples.half_of(conn, request_digest) is not None
+        return couples.half_of(conn, inner.couples, request_digest) is not None
 
 
 def agreed(
@@ -105,8 +105,8 @@ def copied(conn: Connection, request_digest: str, columns: Mapping[str, Any], sh
 
 
 def _both(conn: Connection, request_digest: str) -> list[Half] | None:
-    half = couples.half_of(conn, request_digest)
-    return None if half is None else couples.halves(conn, half.window, half.couple)
+    half = couples.half_of(conn, inner.couples, request_digest)
+    return None if half is None else couples.halves(conn, inner.couples, half.window, half.couple)
 
 
 def _when_both(conn: Connection, both: list[Half], state: str, do: Callable[[VisitRow], None]) -> None:

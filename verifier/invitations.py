@@ -7,6 +7,9 @@
  3. the first phone wins: the row takes one code
  4. the visit begins as if the counter had read that code (`desk.present`)
 
+`uninvite`, from the kiosk: its code is shown no more. Between it and step 3 the row decides, so that either the phone was
+first and there is a visit, or nobody comes any more, however late and however often the letter arrives.
+
 `come`, at the phone's own province, from an errand of wallet_api: the invitation's seal is checked and both documents go to
 the desk that it names. What the desk says to that becomes the errand's answer.
 """
@@ -47,7 +50,8 @@ class Invitations:
     def invite(self, window: str, presentation: Presentation, *, now: datetime) -> InvitationRow:
         """A code for the counter's screen; the same request id with the same bytes gets the same one.
 
-        `presentation.code` is empty. Refusal as in `desk.present`, and REQUEST_ID_REUSED.
+        `presentation.code` is empty. Refusal as in `desk.present`, REQUEST_ID_REUSED, and STATE_FORBIDS for one that was taken
+        back.
         """
         self.desk.examine(window, presentation, now=now)
         text = seal_invitation(self.office.request_key, window=window, request_id=presentation.request_id, now=now)
@@ -62,14 +66,26 @@ class Invitations:
         )
 
         def write(conn: Connection) -> None:
-            if invitations.add(conn, row):
+            if invitations.add(conn, inner.invitations, row):
                 append(conn, inner.ledger, Act.INVITED, {"window": window, "matter": presentation.matter}, now=now)
 
         attempt(self.office.inner, write)
         kept = self._find(window, presentation.request_id)
         if kept is None or kept.body_digest != presentation.digest:
             raise Refusal(Reason.REQUEST_ID_REUSED, detail="the same id for other bytes")
+        if kept.body is None:
+            raise Refusal(Reason.STATE_FORBIDS, detail="the invitation was taken back")
         return kept
+
+    def uninvite(self, window: str, request_id: str) -> None:
+        """Nobody comes with this code any more; twice is once. Refusal REQUEST_UNKNOWN for a code that this window never had,
+        STATE_FORBIDS where a phone was first."""
+        table = inner.invitations
+        if attempt(self.office.inner, lambda conn: invitations.take_back(conn, table, window, request_id)):
+            return
+        if self._find(window, request_id) is None:
+            raise Refusal(Reason.REQUEST_UNKNOWN, detail="nobody was invited")
+        raise Refusal(Reason.STATE_FORBIDS, detail="a phone has come")
 
     def come(self, item: Item, *, now: datetime) -> None:
         """Send a phone to the counter whose code it has read; Refusal where that is no counter's code, or a dead one."""
@@ -91,19 +107,29 @@ class Invitations:
         row = self._find(invitation.window, invitation.request_id)
         if row is None or row.body is None:
             raise Refusal(Reason.CODE_EXPIRED, detail="nobody was invited")
-        taken = attempt(  # 3
-            self.office.inner, lambda conn: invitations.take(conn, row.window, row.request_id, content["code"])
-        )
-        if not taken:
+        if not self._take(row, content["code"]):  # 3
             raise Refusal(Reason.CODE_ALREADY_USED, detail="another phone was first")
         body = json.loads(row.body)
         presentation = Presentation(**{**body, "preconditions": tuple(body["preconditions"])})
         self.desk.present(row.window, replace(presentation, code=content["code"]), now=now)  # 4
 
+    def _take(self, row: InvitationRow, code: str) -> bool:
+        """Whether this phone is the one; Refusal CODE_EXPIRED where the counter took the code back in this very moment."""
+
+        def take(conn: Connection) -> bool:
+            if invitations.take(conn, inner.invitations, row.window, row.request_id, code):
+                return True
+            now_there = invitations.find(conn, inner.invitations, row.window, row.request_id)
+            if now_there is None or now_there.body is None:
+                raise Refusal(Reason.CODE_EXPIRED, detail="taken back")
+            return False
+
+        return attempt(self.office.inner, take)
+
     def _find(self, window: str, request_id: str) -> InvitationRow | None:
         with reading(self.office.inner) as conn:
-            return invitations.find(conn, window, request_id)
+            return invitations.find(conn, inner.invitations, window, request_id)
 
     def forget(self, *, now: datetime) -> None:
         """Forget what nobody came for, and whom it was about."""
-        attempt(self.office.inner, lambda conn: invitations.forget(conn, expired_before=now - KEPT))
+        attempt(self.office.inner, lambda conn: invitations.forget(conn, inner.invitations, expired_before=now - KEPT))

@@ -23,6 +23,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from consent.answer import seal_answer
+from consent.attest import OFFICER
 from consent.clock import rfc3339
 from consent.errors import Reason, Refusal
 from consent.holding import holder_index, open_holding
@@ -84,6 +85,7 @@ ENTRY: Final = Members(
         "receipt": Maybe(Text(3600)),
         "receipt_digest": Maybe(DIGEST),
         "objection": Maybe(Text(40)),
+        "second_officer": Maybe(OFFICER),
         "asked_at": _TIME,
         "ended_at": Maybe(_TIME),
     }
@@ -195,6 +197,7 @@ def entry_view(row: EntryRow, objection: int | None, province: str) -> dict[str,
         "receipt": row.receipt,
         "receipt_digest": None if row.receipt is None else signed_digest(row.receipt),
         "objection": None if objection is None else objection_number(province, objection),
+        "second_officer": row.second_officer,
         "asked_at": rfc3339(row.asked_at),
         "ended_at": None if row.ended_at is None else rfc3339(row.ended_at),
     }

@@ -88,9 +88,9 @@ class Office:
             matter=None if ask is None else ask.matter,
         )
 
-    def answer(self, to: str, question: str, reason: Reason | None, *, now: datetime) -> str:
-        """A sealed answer without content."""
-        return seal_answer(self.answer_key, to=to, question=question, reason=reason, now=now)
+    def answer(self, to: str, question: str, reason: Reason | None, *, now: datetime, copy: str | None = None) -> str:
+        """A sealed answer without content; `copy` is the digest of the copy that it is about, where there was one."""
+        return seal_answer(self.answer_key, to=to, question=question, reason=reason, copy=copy, now=now)
 
     def wake(self, *topics: str) -> None:
         """Tell whoever waits, after the commit; nothing depends on it."""

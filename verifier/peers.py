@@ -6,7 +6,7 @@ effect. A Refusal means "never"; Unavailable means "send it again".
 `fetch`, at the library, checks everything once more and believes nobody:
  1. consent     sealed by the province that it names, for this request, for this library
  2. request     sealed by the desk that sent the letter, allowed by that desk's province's signed scope
- 3. method      one that the matter allows; of a consent given at a counter, the words of its reader and pad
+ 3. method      one that the matter allows; of a consent given without a phone, the words behind it (`library.evidence`)
  4. fields      asked for ∩ allowed at the desk ∩ let out here
  5. **L1**      the library spends the consent and seals the copy (`library.register`)
 """
@@ -32,15 +32,17 @@ from consent.stores.base import attempt
 from consent.transport import LETTER_LENGTH, Letter, Topic, read_letter
 from verifier import intake, looking
 from verifier.admit import released
-from verifier.cards import Cards, is_card, judge_evidence
+from verifier.cards import Cards, is_card
 from verifier.consents import Consents
 from verifier.desk import Desk
 from verifier.history import History
 from verifier.intake import Intake
 from verifier.invitations import Invitations
+from verifier.library.evidence import judge_evidence
 from verifier.library.register import Library
 from verifier.looking import Looking
 from verifier.lookups import Lookups
+from verifier.matters.scope import second_officer
 from verifier.offers import Offers
 from verifier.office import Office
 from verifier.rounds import Rounds
@@ -48,10 +50,12 @@ from verifier.stores import inner
 
 _JWT: Final = Text(90_000, 1, re.compile(r"[A-Za-z0-9_.-]+"))
 
+_EVIDENCE: Final = Members({"card": _JWT, "pad": _JWT, "officer": Maybe(_JWT)})
+
 CONTENTS: Final[Mapping[Topic, Members]] = {
     Topic.ASK: Members({"request": _JWT, "aside": Text(4000, 1, BASE64URL), "code": Text(CARD.max_length)}),
     Topic.CONSENT: Members({"request": DIGEST, "consent": Maybe(_JWT), "answer": Maybe(_JWT)}),
-    Topic.FETCH: Members({"request": _JWT, "consent": _JWT, "evidence": Maybe(Members({"card": _JWT, "pad": _JWT}))}),
+    Topic.FETCH: Members({"request": _JWT, "consent": _JWT, "evidence": Maybe(_EVIDENCE)}),
     Topic.COPY: Members({"request": DIGEST, "copy": Maybe(_JWT), "answer": Maybe(_JWT)}),
     Topic.ACKNOWLEDGE: Members({"request": DIGEST, "consent_issuer": PROVINCE, "consent": ID128, "receipt": _JWT}),
     Topic.OUTCOME: Members({"request": DIGEST, "answer": _JWT}),
@@ -119,21 +123,29 @@ class Peers:
         try:
             copy = self._copy(request, content["consent"], content["evidence"], now=now)
         except Refusal as no:
+            if no.reason is Reason.QUOTA_EXHAUSTED:
+                self.office.log.warning(
+                    "card_quota", desk=request.desk, unit=request.ask.unit, window=request.ask.window
+                )
             self._send_copy(request, None, no, now=now)
             return
         self._send_copy(request, copy, None, now=now)
 
-    def _copy(self, request: Request, consent_text: str, evidence: Mapping[str, str] | None, *, now: datetime) -> str:
+    def _copy(
+        self, request: Request, consent_text: str, evidence: Mapping[str, str | None] | None, *, now: datetime
+    ) -> str:
         consent = open_consent(consent_text, self.office.ring, request=request, now=now)  # 1
         if consent.library != self.office.province:
             raise Refusal(Reason.CONSENT_MISMATCH, detail="for another library")
         may = self.office.judge(request)
         if consent.method not in may.matter.methods:  # 3
             raise Refusal(Reason.APPROVAL_METHOD_NOT_ALLOWED, detail=consent.method)
-        judge_evidence(request, consent, evidence, self.office)
-        fields = released(may, request.ask, library=self.office.scope(self.office.province))  # 4
+        own = self.office.scope(self.office.province)
+        second = second_officer(may.matter, (self.office.scope(request.desk), own))
+        at_counter = judge_evidence(request, consent, evidence, self.office.ring, second_officer=second)
+        fields = released(may, request.ask, library=own)  # 4
         grant = open_grant(consent, self.office.envelope_key)
-        return self.library.release(request, consent, grant, fields, now=now)  # 5
+        return self.library.release(request, consent, grant, fields, now=now, at_counter=at_counter)  # 5
 
     def _send_copy(self, request: Request, copy: str | None, no: Refusal | None, *, now: datetime) -> None:
         answer = None if no is None else self.office.answer(request.desk, request.digest, no.reason, now=now)
@@ -162,7 +174,7 @@ class Peers:
             raise Refusal(Reason.CONSENT_MISMATCH, detail="not an order to withdraw")
         reason = Reason.WITHDRAWN
         try:
-            self.library.withdraw(consent.issuer, consent.jti, consent.sealed.digest, now=now)
+            self.library.withdraw(request, consent, now=now)
         except Refusal as no:
             reason = no.reason
         content = {

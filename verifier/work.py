@@ -38,7 +38,7 @@ from consent.telling import Log
 from consent.transport import Letter, Topic, Transport, letter_from
 from verifier.office import Office, errand_topic, outbox_topic, showing_topic
 from verifier.peers import Peers
-from verifier.stores import inner
+from verifier.stores import couples, inner
 
 LEASE: Final = timedelta(seconds=30)
 BATCH: Final = 16
@@ -216,8 +216,8 @@ class Worker:
     def _put_end(self, showing_id: str, body: dict[str, Any], now: datetime) -> bool:
         """Whether the showing has come to this state, or can no longer."""
         columns: dict[str, Any] = {}
-        if body["reason"] is not None:
-            columns["reason"] = body["reason"]
+        if body["reason"] is not None or body["result"] is not None:
+            columns["reason"] = body["reason"]  # an end takes away what a pause has said
         if body["result"] is not None:
             columns["result"] = json.dumps(body["result"], ensure_ascii=False)
         target, sources = SHOWING.target(body["event"]), set(SHOWING.sources(body["event"]))
@@ -227,6 +227,12 @@ class Worker:
         else:
             sources.add(target)  # a pause may have come first, but only the end brings the phone its last page
         with writing(self.office.handover) as conn:
+            if body["event"] == "deliver":
+                # Whoever wanted to take it back must read that it was too late.
+                late = {**columns, "reason": Reason.WITHDRAWAL_TOO_LATE.value}
+                if handover.move(conn, showing_id, to=target, frm={"WITHDRAWING"}, now=now, **late):
+                    return True
+                sources.discard("WITHDRAWING")
             if handover.move(conn, showing_id, to=target, frm=sources, now=now, **columns):
                 return True
             showing = handover.find(conn, showing_id)
@@ -314,6 +320,7 @@ class Worker:
 
         def clean(conn: Connection) -> None:
             inner.forget_uses(conn, expired_before=now - timedelta(minutes=1))
+            couples.forget(conn, inner.couples, before=now - KEPT)
             queue.forget(conn, inner.outbox, answered_before=now - KEPT)
 
         attempt(self.office.inner, clean)

@@ -12,6 +12,7 @@ processes of `serve` and for the one process of the demo alike.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,13 +28,13 @@ from consent.stores.base import open_engine
 from consent.stores.migrations import migrate
 from scanner_kiosk.country.keys import KeyFiles, make_keys
 from scanner_kiosk.country.people import Persona, Story, personas
-from scanner_kiosk.country.units import sandbox_uscc, units_of, windows_of
+from scanner_kiosk.country.units import officers_at, sandbox_uscc, units_of, windows_of
 from verifier.library.certificate import Certificate, Party
 from verifier.library.issuing import issue, new_handle, note_paper_file
 from verifier.library.register import Library
 from verifier.library.vault import Vault
 from verifier.matters.catalogue import load_catalogue
-from verifier.matters.scope import seal_scope
+from verifier.matters.scope import Unit, seal_scope
 from verifier.province import migrate_stores
 from verifier.settings import Settings as VerifierSettings
 from verifier.settings import read_settings as read_verifier_settings
@@ -92,7 +93,13 @@ def found(folder: Path, *, now: datetime) -> Founded:
     """Found a country in a folder that has none yet."""
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    digest = make_keys(folder, windows={code: windows_of(code) for code in provinces()}, now=now)
+    units = {code: units_of(code, load_catalogue()) for code in provinces()}
+    digest = make_keys(
+        folder,
+        windows={code: windows_of(code) for code in provinces()},
+        officers={code: _officers(units[code]) for code in units},
+        now=now,
+    )
     founded = Founded(folder=folder, keylist_sha256=digest)
     _scopes(founded, now=now)
     _stores(founded)
@@ -102,6 +109,10 @@ def found(folder: Path, *, now: datetime) -> Founded:
     _lists(founded)
     (folder / "founding.json").write_text(json.dumps({"keylist_sha256": digest, "at": rfc3339(now)}), encoding="utf-8")
     return founded
+
+
+def _officers(units: Sequence[Unit]) -> dict[str, str]:
+    return {officer: unit.uscc for unit in units for officer in officers_at(next(iter(unit.windows)))}
 
 
 def _scopes(founded: Founded, *, now: datetime) -> None:

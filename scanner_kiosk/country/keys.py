@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from consent.attest import ATTEST, staff_of
 from consent.b64 import to_b64
 from consent.card import device_of
 from consent.envelope import new_envelope_key
@@ -57,14 +58,23 @@ class KeyFiles:
         """The file of the key of a window's reader or pad; a real device keeps its key inside."""
         return self.folder / f"{province}-{device}-{window}.pem"
 
+    def officer(self, province: str, officer: str) -> Path:
+        """The file of the key of an officer's staff card; a real card keeps its key inside."""
+        return self.folder / f"{province}-officer-{officer}.pem"
+
     def signing(self, province: str, role: str) -> SigningKey:
         """Load one of the signing keys; the login key's issuer is the app."""
         issuer = provinces()[province].app_id if role == "login" else province
         return load_key(self.uri(province, role), issuer=issuer, sandbox=True)
 
 
-def make_keys(folder: Path, *, windows: dict[str, list[str]], now: datetime) -> str:
-    """Make every key of the country below `folder`, write key list `keylist.json` beside it; returns its digest."""
+def make_keys(
+    folder: Path, *, windows: dict[str, list[str]], officers: dict[str, dict[str, str]], now: datetime
+) -> str:
+    """Make every key of the country below `folder`, write key list `keylist.json` beside it; returns its digest.
+
+    `windows` and `officers` are by province; an officer's id has the unit's USCC.
+    """
     files = KeyFiles(folder=folder / "keys")
     files.folder.mkdir(mode=0o700)
     term = {"not_before": now - timedelta(days=1), "not_after": now + TERM}
@@ -84,6 +94,10 @@ def make_keys(folder: Path, *, windows: dict[str, list[str]], now: datetime) -> 
                 key = new_key("ES256", issuer=device_of(code, window, device))
                 write_private(files.device(code, window, device), key.pem())
                 published.append(key.published(kind, **term))
+        for officer, unit in officers[code].items():
+            key = new_key("ES256", issuer=staff_of(code, unit, officer))
+            write_private(files.officer(code, officer), key.pem())
+            published.append(key.published(ATTEST.typ, **term))
         envelope = new_envelope_key()
         recipients[code] = envelope.recipient
         write_private(files.path(code, "envelope"), SANDBOX_MARK + envelope.secret())

@@ -72,6 +72,12 @@ def window_for(code: str, matter: str) -> str:
     return f"{code}-{letter}1"
 
 
+def officers_at(window: str) -> tuple[str, ...]:
+    """The opaque ids of the officers with a staff card in the unit that has this window."""
+    house = window.rstrip("0123456789")
+    return (f"{house}-01", f"{house}-02")
+
+
 def windows_of(code: str) -> list[str]:
     """Every window of a province."""
     return [f"{code}-{letter}{n}" for letter, *_ in _KINDS for n in (1, 2)]

@@ -1,12 +1,14 @@
-"""SIMULATORS of a card reader and of a signature pad or person-ID matcher: no card, no pen, no face; real keys and documents.
+"""SIMULATORS of a card reader, of a signature pad or person-ID matcher, and of an officer's staff card: no card, no pen, no
+face; real keys and documents.
 
-They stand where the drivers of real devices would, behind the same two verbs. Text comes and goes as Unicode: real readers
+They stand where the drivers of real devices would, behind the same three verbs. Text comes and goes as Unicode: real readers
 hand out the chip's UTF-16, and what goes through GBK on the way loses rare characters.
 """
 
 from __future__ import annotations
 
 import hmac
+import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +16,11 @@ from datetime import datetime
 from hashlib import sha256
 
 from consent.approval import Decision
+from consent.attest import seal_attest
 from consent.b64 import to_b64
 from consent.card import seal_card, seal_pad
 from consent.envelope import Recipient
+from consent.errors import Reason, Refusal
 from consent.keys import SigningKey
 from consent.showing import Person
 
@@ -86,3 +90,46 @@ class SimulatedPad:
             now=now,
         )
         return text, evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedMatcher:
+    """A person-ID matcher: a real one compares the face before its camera with the picture on the card's chip; this one is
+    told who stands there. The window's pad signs its result (`method="face"`)."""
+
+    def match(self, card: Person, standing: Person) -> bytes:
+        """The result as the device gives it out; Refusal FACE_NOT_MATCHED."""
+        if card != standing:
+            raise Refusal(Reason.FACE_NOT_MATCHED, detail="somebody else stands there")
+        return json.dumps({"method": "face", "matcher": "simulated", "matched": True}).encode("ascii")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedStaffCard:
+    """The staff card of an officer (`officer` is the opaque id), held to the reader of a window of the officer's unit."""
+
+    key: SigningKey
+    province: str
+    window: str
+    officer: str
+
+    def attest(self, request_digest: str, *, now: datetime) -> str:
+        """What a second officer says who has seen the person agree to this request (`attest+jwt`)."""
+        return seal_attest(
+            self.key,
+            province=self.province,
+            window=self.window,
+            officer=self.officer,
+            request_digest=request_digest,
+            now=now,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Devices:
+    """What stands at one window, and the staff cards of its unit."""
+
+    reader: SimulatedReader
+    pad: SimulatedPad
+    matcher: SimulatedMatcher
+    staff: tuple[SimulatedStaffCard, ...] = ()

@@ -157,16 +157,19 @@ def counter_door(
         Reason.TOO_LARGE,
         Reason.REQUEST_UNKNOWN,
         Reason.APPROVAL_MISMATCH,
+        Reason.SECOND_OFFICER_MISSING,
         Reason.STATE_FORBIDS,
         Reason.TIMED_OUT,
     )
     def answer_at_counter(proof: Proof, body: dict[str, Any], request_id: str) -> dict[str, Any]:
         """Hand in the answer given at the counter
 
-        What the enrolled pad or person-ID matcher of this window has signed over the request.
+        What the enrolled pad or person-ID matcher of this window has signed over the request. Where the sheet says
+        `second_officer`, a second officer's staff card has signed too; without it nothing ends, and the same answer may
+        be handed in again with the card's word.
         """
         now = clock.now()
-        cards.answer(proof.window, request_id, body["pad"], now=now)
+        cards.answer(proof.window, request_id, body["pad"], officer_jwt=body["officer"], now=now)
         return view(desk.visit(proof.window, request_id, now=now))
 
     @door.route("/invitations", methods=["POST"])
@@ -187,6 +190,19 @@ def counter_door(
             "counter": row.counter_jwt,
             "expires_at": rfc3339(row.expires_at),
         }
+
+    @door.route("/invitations/<request_id>", methods=["DELETE"])
+    @window
+    @door.response(204, description="No phone begins a visit with this code any more")
+    @door.doc(operationId="uninvite", parameters=[_PROOF])
+    @says(door, *_WINDOW, Reason.REQUEST_UNKNOWN, Reason.STATE_FORBIDS)
+    def uninvite(proof: Proof, request_id: str) -> Response:
+        """Take an invitation back
+
+        When the code is shown no more. A phone that was first has begun a visit: then watch that, or clear it.
+        """
+        invitations.uninvite(proof.window, request_id)
+        return Response(status=204)
 
     @door.route("/visits/<request_id>")
     @window

@@ -9,6 +9,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from consent.attest import ATTEST
 from consent.card import CARD, PAD
 from consent.clock import rfc3339
 from consent.errors import Outcome, row
@@ -77,13 +78,20 @@ class CardBody(CaseBody):
 
 
 class PadBody(Schema):
-    """What the pad or the person-ID matcher signed."""
+    """What the pad or the person-ID matcher signed, and a second officer's staff card (`attest+jwt`)."""
 
     pad = _text(PAD.max_length, example="eyJhbGciOiJFUzI1NiIs…")
+    officer = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(min=1, max=ATTEST.max_length),
+        metadata={"description": "Where the sheet says `second_officer`; null otherwise"},
+    )
 
 
 class SheetView(Schema):
-    """What the person at the counter reads, in the register's words."""
+    """What the person at the counter reads, in the register's words. `second_officer` is true where the answer wants a second
+    officer's word beside it."""
 
     sheet = fields.Dict(required=True)
 
@@ -162,6 +170,8 @@ class MatterView(Schema):
     fields_ = fields.List(fields.Dict(), required=True, data_key="fields")
     preconditions = fields.List(fields.Nested(PreconditionView), required=True)
     holder_match = fields.Boolean(required=True)
+    methods = fields.List(fields.String(), required=True)
+    couple = fields.Boolean(required=True, metadata={"description": "Two people of one registration may come together"})
     basis_zh = fields.String(required=True)
     basis_en = fields.String(required=True)
     clause = fields.String(required=True)
@@ -292,6 +302,8 @@ def _matter(matter: Matter, types: tuple[str, ...]) -> dict[str, Any]:
             for each in matter.preconditions
         ],
         "holder_match": matter.holder_match,
+        "methods": list(matter.methods),
+        "couple": matter.couple,
         "basis_zh": matter.basis_zh,
         "basis_en": matter.basis_en,
         "clause": matter.clause,

@@ -9,7 +9,7 @@
       another request       refused, the consent is spent
       the same request      a retry: the same bytes, unless the certificate is no longer what it was
  4. the copy is made and sealed: the allowed fields, status, `status_as_of`, cause and term
- 5. ledger entry and the library's receipt
+ 5. ledger entry and the library's receipt; of a visit without a phone the count too (`quota`)
 
 A withdrawal inserts the same row first or finds it taken. Nothing here reads first and writes then.
 
@@ -22,7 +22,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, insert, select, update
 
 from consent.annotated_copy import seal_copy
 from consent.clock import rfc3339
@@ -33,13 +33,15 @@ from consent.holding import MOST, Holding, Holdings, holder_index
 from consent.keys import SigningKey
 from consent.ledger import Act
 from consent.people import Name
-from consent.receipt import seal_receipt
+from consent.receipt import Position, seal_receipt
 from consent.request import Request
 from consent.seal import signed_digest
 from consent.states import CONSENT
 from consent.stores.base import attempt, inserted
+from verifier.library import quota
 from verifier.library.certificate import Certificate
 from verifier.library.disclosure import disclose
+from verifier.library.evidence import AtCounter
 from verifier.library.vault import Vault
 from verifier.matters.catalogue import MatterField
 from verifier.stores.ledger import append
@@ -74,12 +76,21 @@ class Library:
         return attempt(self.engine, look)
 
     def release(
-        self, request: Request, consent: Consent, grant: Grant, fields: tuple[MatterField, ...], *, now: datetime
+        self,
+        request: Request,
+        consent: Consent,
+        grant: Grant,
+        fields: tuple[MatterField, ...],
+        *,
+        now: datetime,
+        at_counter: AtCounter | None = None,
     ) -> str:
-        """L1, in the order above: the sealed copy. Refusal NOT_FOUND, HOLDER_MISMATCH, CERTIFICATE_TYPE_NOT_ALLOWED,
-        CONSENT_SPENT, WITHDRAWN, FIELD_NOT_ALLOWED, CERTIFICATE_NOT_VALID with `status` and `as_of` (a retry whose
-        certificate has lost its validity since). A refused consent is not spent. A certificate that is not valid is no
-        refusal: its copy says so and has no fields."""
+        """L1, in the order above: the sealed copy. `at_counter` is there for a visit without a phone.
+
+        Refusal NOT_FOUND, HOLDER_MISMATCH, CERTIFICATE_TYPE_NOT_ALLOWED, CONSENT_SPENT, WITHDRAWN, FIELD_NOT_ALLOWED,
+        QUOTA_EXHAUSTED, CERTIFICATE_NOT_VALID with `status` and `as_of` (a retry whose certificate has lost its validity
+        since). A refused consent is not spent. A certificate that is not valid is no refusal: its copy says so and has no
+        fields."""
 
         def spend(conn: Connection) -> str:
             certificate = self._certificate(conn, grant)  # 1
@@ -102,7 +113,7 @@ class Library:
             copy = seal_copy(
                 body, self.library_key, request=request, consent_issuer=consent.issuer, consent_jti=consent.jti, now=now
             )
-            self._record(conn, request, consent, copy, now=now)  # 5
+            self._record(conn, request, consent, copy, at_counter, now=now)  # 5
             reach("L1.before_commit")
             return copy
 
@@ -131,7 +142,7 @@ class Library:
         c = spends.c
         found = conn.execute(
             update(spends)
-            .where(c.consent_issuer == consent.issuer, c.jti == consent.jti)
+            .where(_is(consent))
             .values(tries=c.tries + 1)
             .returning(c.state, c.request_digest, c.status, c.copy)
         ).one()
@@ -145,7 +156,16 @@ class Library:
             raise Refusal(Reason.CERTIFICATE_NOT_VALID, status=certificate.status, as_of=rfc3339(now))
         return str(found.copy)
 
-    def _record(self, conn: Connection, request: Request, consent: Consent, copy: str, *, now: datetime) -> None:
+    def _record(
+        self,
+        conn: Connection,
+        request: Request,
+        consent: Consent,
+        copy: str,
+        at_counter: AtCounter | None,
+        *,
+        now: datetime,
+    ) -> None:
         digest = signed_digest(copy)
         entry = {
             "request": request.digest,
@@ -157,36 +177,57 @@ class Library:
             "fields": list(request.ask.fields),
             "method": consent.method,
         }
+        if at_counter is not None and at_counter.second_officer is not None:
+            entry["second_officer"] = at_counter.second_officer
         position = append(conn, ledger, Act.SPENT, entry, now=now)
-        receipt = seal_receipt(
+        if at_counter is not None:
+            quota.count(conn, request, now=now)
+        receipt = self._receipt(request, consent, digest, None, position, now=now)
+        conn.execute(update(spends).where(_is(consent)).values(copy=copy, receipt=receipt))
+
+    def _receipt(
+        self,
+        request: Request,
+        consent: Consent,
+        copy_digest: str | None,
+        reason: Reason | None,
+        position: Position,
+        *,
+        now: datetime,
+    ) -> str:
+        return seal_receipt(
             self.answer_key,
             side="library",
             ask=request.ask,
             request_digest=request.digest,
             consent_digest=consent.sealed.digest,
-            copy_digest=digest,
-            reason=None,
+            copy_digest=copy_digest,
+            reason=reason,
             ledger=position,
             now=now,
         )
-        c = spends.c
-        conn.execute(
-            update(spends)
-            .where(c.consent_issuer == consent.issuer, c.jti == consent.jti)
-            .values(copy=copy, receipt=receipt)
-        )
 
-    def withdraw(self, consent_issuer: str, jti: str, consent_digest: str, *, now: datetime) -> None:
-        """Withdraw a consent that was not spent; Refusal(CONSENT_SPENT) where it was. Twice is once."""
+    def withdraw(self, request: Request, consent: Consent, *, now: datetime) -> None:
+        """Withdraw a consent that was not spent, with the library's receipt; Refusal(CONSENT_SPENT) where it was. Twice is
+        once."""
 
         def take(conn: Connection) -> None:
             state = CONSENT.after(CONSENT.start, "withdraw")
-            row = {"consent_issuer": consent_issuer, "jti": jti, "state": state, "at": now, "tries": 1}
+            row = {
+                "consent_issuer": consent.issuer,
+                "jti": consent.jti,
+                "state": state,
+                "request_digest": request.digest,
+                "at": now,
+                "tries": 1,
+            }
             if inserted(conn, insert(spends).values(row)):
-                append(conn, ledger, Act.WITHDRAWN, {"consent": consent_digest}, now=now)
+                entry = {"request": request.digest, "consent": consent.sealed.digest}
+                position = append(conn, ledger, Act.WITHDRAWN, entry, now=now)
+                receipt = self._receipt(request, consent, None, Reason.WITHDRAWN, position, now=now)
+                conn.execute(update(spends).where(_is(consent)).values(receipt=receipt))
                 return
-            c = spends.c
-            found = conn.execute(select(c.state).where(c.consent_issuer == consent_issuer, c.jti == jti)).scalar_one()
+            found = conn.execute(select(spends.c.state).where(_is(consent))).scalar_one()
             if found != state:
                 raise Refusal(Reason.CONSENT_SPENT, detail="too late to withdraw")
 
@@ -214,6 +255,10 @@ class Library:
                 raise Refusal(Reason.CONSENT_UNKNOWN, detail="nothing was released under it")
 
         attempt(self.engine, deliver)
+
+
+def _is(consent: Consent) -> ColumnElement[bool]:
+    return and_(spends.c.consent_issuer == consent.issuer, spends.c.jti == consent.jti)
 
 
 def _judge_couple(request: Request, grant: Grant, certificate: Certificate) -> None:

@@ -7,6 +7,11 @@ Disclosure of a field: MATCH (yes or no), MASKED (the middle hidden), PLAIN (the
 documents that no row uses: a request carries no date to compare with. For the same reason MATCH answers for the holder
 alone; of the other party, who did not consent, every row gives only what is masked.
 
+`second_officer` is for visits without a phone alone: nobody there holds a key of the citizen's, so that where an act changes
+somebody's marital status itself, two officers answer for who stood at the counter. A province may add it (`scope`).
+
+`couple` says that the two people of one registration may come together for it, each with their own consent (A13).
+
 The file is checked as a whole when it is read. A fault is a ValueError that names row and member, because it must stop the
 start of the program and somebody has to find it among a hundred rows.
 """
@@ -72,6 +77,8 @@ class Matter:
     declarations: tuple[Declaration, ...]
     holder_match: bool
     methods: tuple[str, ...]
+    second_officer: bool
+    couple: bool
     basis_zh: str
     basis_en: str
     clause: str
@@ -172,6 +179,8 @@ _ROW: Final[Mapping[str, Shape]] = {
     "declarations": Listing(Members({"slug": SLUG, "zh": Text(400), "en": Text(400)}), most=8),
     "holder_match": _Flag(),
     "methods": Listing(choice(*METHODS), most=len(METHODS), least=1),
+    "second_officer": _Flag(),
+    "couple": _Flag(),
     "basis": _TEXT,
     "clause": Text(120),
     "retention": _TEXT,
@@ -219,6 +228,8 @@ def _built(row: Mapping[str, Any], labels: Mapping[str, Mapping[str, str]]) -> M
         ),
         holder_match=row["holder_match"],
         methods=tuple(row["methods"]),
+        second_officer=row["second_officer"],
+        couple=row["couple"],
         basis_zh=row["basis"]["zh"],
         basis_en=row["basis"]["en"],
         clause=row["clause"],

@@ -1,8 +1,9 @@
 """The use scope of one province (用证范围) as a sealed, dated document (`scope+jwt`).
 
-It lists the province's using units with their windows and listed matters, and what the province as a library lets out.
-The desk checks it before it asks, the citizen's province and the library check it again: a desk cannot widen its own
-rights without its province's seal. A unit of kind "commercial" is refused whatever is listed for it (A23).
+It lists the province's using units with their windows and listed matters, what the province as a library lets out, and the
+matters that it wants a second officer for on top of the catalogue's, at its counters and for its certificates. The desk
+checks it before it asks, the citizen's province and the library check it again: a desk cannot widen its own rights without
+its province's seal. A unit of kind "commercial" is refused whatever is listed for it (A23).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from consent.provinces import provinces
 from consent.request import CERTIFICATE_TYPES
 from consent.seal import open_sealed, seal
 from consent.shapes import SLUG, USCC, Listing, Maybe, Members, Number, Text, choice
+from verifier.matters.catalogue import Matter
 
 _DAY: Final = Text(10, 10, re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"))
 _NAME: Final = Text(80)
@@ -59,6 +61,7 @@ SCOPE: Final = Kind(
             most=500,
         ),
         "narrowed": Listing(Members({"matter": SLUG, "fields": Listing(SLUG, most=24)}), most=50),
+        "second_officer": Listing(SLUG, most=50),
     },
     life=timedelta(days=400),
     max_length=600_000,
@@ -107,12 +110,14 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """A province's scope whose seal held. `narrowed` is what it lets out as a library, by matter."""
+    """A province's scope whose seal held. `narrowed` is what it lets out as a library, by matter; `second_officer` has the
+    matters that it wants a second officer for."""
 
     province: str
     version: int
     units: Mapping[str, Unit]
     narrowed: Mapping[str, frozenset[str]]
+    second_officer: frozenset[str] = frozenset()
 
     def unit(self, uscc: str) -> Unit:
         """The unit; Refusal(UNIT_UNKNOWN) where it is not on the list."""
@@ -151,12 +156,14 @@ def seal_scope(
     version: int,
     now: datetime,
     narrowed: Mapping[str, Iterable[str]] | None = None,
+    second_officer: Iterable[str] = (),
 ) -> str:
     """The scope as text, sealed by its province's request key."""
     claims = {
         "version": version,
         "units": [_unit_row(unit) for unit in units],
         "narrowed": [{"matter": slug, "fields": sorted(names)} for slug, names in (narrowed or {}).items()],
+        "second_officer": sorted(second_officer),
     }
     return seal(SCOPE, claims, key, audience="all", now=now)
 
@@ -171,16 +178,23 @@ def open_scope(text: str, keys: Keys, *, province: str, now: datetime) -> Scope:
         [row["uscc"] for row in rows],
         [window["id"] for row in rows for window in row["windows"]],
         [row["matter"] for row in sealed.claims["narrowed"]],
+        sealed.claims["second_officer"],
     ):
         if len(set(names)) != len(names):
-            raise Refusal(Reason.DOCUMENT_CLAIMS, detail="scope: a unit, window or narrowed matter twice")
+            raise Refusal(Reason.DOCUMENT_CLAIMS, detail="scope: a unit, window or matter twice")
     units = [_unit(row) for row in rows]
     return Scope(
         province=province,
         version=sealed.claims["version"],
         units=MappingProxyType({unit.uscc: unit for unit in units}),
         narrowed=MappingProxyType({row["matter"]: frozenset(row["fields"]) for row in sealed.claims["narrowed"]}),
+        second_officer=frozenset(sealed.claims["second_officer"]),
     )
+
+
+def second_officer(matter: Matter, scopes: Iterable[Scope]) -> bool:
+    """Whether a visit without a phone wants a second officer: by the catalogue, or because one of these provinces adds it."""
+    return matter.second_officer or any(matter.slug in scope.second_officer for scope in scopes)
 
 
 def load_scopes(folder: Path, keys: Keys, *, now: datetime) -> Mapping[str, Scope]:

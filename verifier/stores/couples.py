@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Final
 
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, delete, insert, select
 
@@ -30,9 +29,6 @@ def couple_table(metadata: MetaData) -> Table:
     )
 
 
-_TABLE: Final = couple_table(MetaData())  # statements need names and types only
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Half:
     """One of the two."""
@@ -46,24 +42,24 @@ class Half:
     at: datetime
 
 
-def add(conn: Connection, half: Half) -> bool:
+def add(conn: Connection, table: Table, half: Half) -> bool:
     """Whether the slot was free."""
-    return inserted(conn, insert(_TABLE).values({each.name: getattr(half, each.name) for each in fields(half)}))
+    return inserted(conn, insert(table).values({each.name: getattr(half, each.name) for each in fields(half)}))
 
 
-def halves(conn: Connection, window: str, couple: str) -> list[Half]:
+def halves(conn: Connection, table: Table, window: str, couple: str) -> list[Half]:
     """One or two, by slot; locked, so that whoever comes second waits and then sees the first."""
-    c = _TABLE.c
-    query = select(_TABLE).where(c.window == window, c.couple == couple).order_by(c.slot).with_for_update()
+    c = table.c
+    query = select(table).where(c.window == window, c.couple == couple).order_by(c.slot).with_for_update()
     return [Half(**row._mapping) for row in conn.execute(query)]
 
 
-def half_of(conn: Connection, request_digest: str) -> Half | None:
+def half_of(conn: Connection, table: Table, request_digest: str) -> Half | None:
     """The half that a request is; None for a visit of one person."""
-    row = conn.execute(select(_TABLE).where(_TABLE.c.request_digest == request_digest)).one_or_none()
+    row = conn.execute(select(table).where(table.c.request_digest == request_digest)).one_or_none()
     return None if row is None else Half(**row._mapping)
 
 
-def forget(conn: Connection, *, before: datetime) -> int:
+def forget(conn: Connection, table: Table, *, before: datetime) -> int:
     """Delete old rows; returns how many."""
-    return conn.execute(delete(_TABLE).where(_TABLE.c.at < before)).rowcount
+    return conn.execute(delete(table).where(table.c.at < before)).rowcount

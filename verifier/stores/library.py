@@ -4,6 +4,7 @@ certificates   one row for each certificate instance. The face is one encrypted 
 undigitised    people of whom there is only a paper file, by the same HMAC.
 spends         the one row for which spending and withdrawing a consent compete: (issuer, jti) is the primary key, so the
                database decides, whoever comes first and in however many processes.
+card_fetches   what was given on the card route, one row for each, to count by (`verifier.library.quota`).
 ledger         see `verifier.stores.ledger`.
 """
 
@@ -51,6 +52,19 @@ spends: Final = Table(
     Column("unit_receipt", Text, nullable=True),
     Column("at", UtcDateTime, nullable=False),
     Column("tries", Integer, nullable=False),
+)
+
+card_fetches: Final = Table(
+    "card_fetches",
+    metadata,
+    Column("request_digest", String(43), primary_key=True),  # one request, one certificate
+    Column("desk", String(2), nullable=False),
+    Column("window", String(64), nullable=False),
+    Column("unit", String(18), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("ix_card_fetches_window", "desk", "window", "at"),
+    Index("ix_card_fetches_unit", "desk", "unit", "at"),
+    Index("ix_card_fetches_at", "at"),
 )
 
 ledger: Final = ledger_tables(metadata)

@@ -121,6 +121,11 @@ class EntrySchema(Schema):
     receipt = fields.String(required=True, allow_none=True, metadata={"description": "receipt+jwt"})
     receipt_digest = fields.String(required=True, allow_none=True)
     objection = fields.String(required=True, allow_none=True, metadata={"description": "Number of the open objection"})
+    second_officer = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Number of the second officer who confirmed a visit without a phone, where one did"},
+    )
     asked_at = fields.String(required=True, metadata={"format": "date-time"})
     ended_at = fields.String(required=True, allow_none=True, metadata={"format": "date-time"})
 
