@@ -1,7 +1,8 @@
 """A province's answer that is not a consent and not a copy (`answer+jwt`): refusals, holdings, withdrawals.
 
-It names what it answers by digest. What only the asker may read stands in its envelope, padded; the rest is an outcome
-and a reason.
+It names what it answers by digest. What only the asker may read stands in its envelope, padded; the rest is an outcome,
+a reason, and of a desk that says how a visit ended the digest of the copy that it had, so that the citizen's receipt
+names the same copy as the unit's and the library's.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ ANSWER: Final = Kind(
         "req": DIGEST,
         "outcome": choice(*Outcome),
         "reason": Maybe(choice(*Reason)),
+        "copy": Maybe(DIGEST),
         "env": Maybe(Text(60_000, 1, BASE64URL)),
     },
     life=timedelta(minutes=5),
@@ -37,6 +39,7 @@ class Answer:
     outcome: Outcome
     reason: Reason | None
     envelope: str | None
+    copy: str | None = None  # the digest of the annotated copy that the answer is about
 
     def payload(self, key: EnvelopeKey) -> bytes:
         """What stands in the envelope; Refusal(ENVELOPE_UNREADABLE) where there is none or it is not ours."""
@@ -52,15 +55,17 @@ def seal_answer(
     question: str,
     now: datetime,
     reason: Reason | None = None,
+    copy: str | None = None,
     payload: bytes | None = None,
     recipient: Recipient | None = None,
     pad: int = 4096,
 ) -> str:
-    """An answer to the document with digest `question`; the payload, where there is one, enveloped to `recipient`."""
+    """An answer to the document with digest `question`; the payload, where there is one, enveloped to `recipient`. `copy` is
+    the digest of a copy, see `Answer`."""
     envelope = None
     if payload is not None and recipient is not None:
         envelope = close_envelope(recipient, payload, info=question, pad=pad)
-    claims = {"req": question, "outcome": outcome_of(reason), "reason": reason, "env": envelope}
+    claims = {"req": question, "outcome": outcome_of(reason), "reason": reason, "copy": copy, "env": envelope}
     return seal(ANSWER, claims, key, audience=to, now=now)
 
 
@@ -71,4 +76,10 @@ def open_answer(text: str, keys: Keys, *, issuer: str, audience: str, question: 
     reason = None if claims["reason"] is None else Reason(claims["reason"])
     if claims["req"] != question or sealed.issuer != issuer or outcome_of(reason) != claims["outcome"]:
         raise Refusal(Reason.DOCUMENT_CLAIMS, detail="answers another question")
-    return Answer(sealed=sealed, outcome=Outcome(claims["outcome"]), reason=reason, envelope=claims["env"])
+    return Answer(
+        sealed=sealed,
+        outcome=Outcome(claims["outcome"]),
+        reason=reason,
+        envelope=claims["env"],
+        copy=claims["copy"],
+    )

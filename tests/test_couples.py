@@ -16,6 +16,7 @@ from scanner_kiosk.country.founding import certificate_of
 from scanner_kiosk.country.people import Persona, Story, pair
 from scanner_kiosk.visit import View
 from tests.country import Scene, Stage, refused
+from tests.test_express import certificate, offered
 from verifier.library.issuing import issue
 from verifier.stores import inner
 
@@ -195,6 +196,15 @@ def test_a_third_person_is_refused(couple: Couple) -> None:
     assert refused(third.present) in (Reason.STATE_FORBIDS, Reason.COUPLE_MISMATCH)
 
 
+def test_a_matter_for_one_person_takes_no_two(stage: Stage) -> None:
+    one, two = pair("31", "32"), pair("32", "34")  # both divorced: each marries somebody new
+    phone = stage.country.phone_of(one)
+    phone.show()
+    scene = stage.scanned(one, phone, "32", couple=new_id(), other=number(stage, two))
+    assert refused(scene.present) is Reason.BODY_INVALID
+    assert not stage.rows("32", inner.visits)
+
+
 def test_one_person_is_no_couple(stage: Stage) -> None:
     one = pair("31", "33")
     assert refused(scanned(stage, one, one, new_id()).present) is Reason.COUPLE_MISMATCH
@@ -212,5 +222,46 @@ def test_letters_that_arrive_twice_change_nothing(couple: Couple) -> None:
     couple.stage.books()
 
 
+def test_who_came_together_is_forgotten_after_a_day(couple: Couple) -> None:
+    couple.present()
+    assert len(couple.stage.rows("32", inner.couples)) == 2
+    couple.stage.clock.advance(25 * 3600)
+    couple.stage.pump()
+    assert couple.stage.rows("32", inner.couples) == []
+
+
 def _letters(couple: Couple, topic: Topic) -> list[Letter]:
     return [each for wire in couple.stage.wires.values() for each in wire.sent if each.topic is topic]
+
+
+def test_the_sheet_says_that_it_is_one_of_two_and_for_one_person_that_it_is_not(couple: Couple) -> None:
+    couple.present()
+    assert couple.one.sheet()["sheet"]["together"] is True
+    assert couple.two.sheet()["sheet"]["together"] is True
+    alone = couple.stage.scene("32", "32", "34")
+    alone.asked_and_shown()
+    assert alone.sheet()["sheet"]["together"] is False
+
+
+def test_whoever_agrees_after_the_other_has_declined_is_told_so_at_once(couple: Couple) -> None:
+    couple.present()
+    couple.two.decline()
+    couple.stage.pump()
+    assert couple.states() == ("UNDETERMINED", "REFUSED")
+    couple.one.agree()
+    couple.stage.pump()
+    showing = couple.one.showing()
+    assert (showing["state"], showing["reason"]) == ("UNDETERMINED", "PARTNER_MISSING")
+    assert showing["result"]["receipt"] is not None
+    assert not _letters(couple, Topic.FETCH)
+    couple.stage.books()
+
+
+def test_an_answer_given_beforehand_spoke_of_one_person_and_stands_for_no_two(stage: Stage) -> None:
+    one = pair("31", "33")
+    two = spouse_of(stage, one, province="34", library="31")
+    scene = scanned(stage, one, two, new_id())
+    offer = offered(stage, scene.phone, scene, "realestate.register")
+    scene.phone.stand(offer, certificate(stage, scene.phone))
+    assert scene.asked_and_shown().state == "ASKED"
+    assert scene.claim().consent is None

@@ -70,10 +70,10 @@ def hold(*topics: Topic) -> Callable[[Letter], Letter | None]:
     return lambda letter: None if letter.topic in topics else letter
 
 
-def stopped(stage: Stage, before: Topic) -> tuple[Scene, Letter]:
+def stopped(stage: Stage, before: Topic, *, library: str = "33") -> tuple[Scene, Letter]:
     """A visit whose next letter about `before` was written and did not arrive."""
     stage.rule(hold(before))
-    scene = stage.scene()
+    scene = stage.scene(library=library)
     scene.asked_and_shown()
     if before is not Topic.ASK:
         scene.agree()
@@ -252,7 +252,7 @@ def test_an_answer_to_a_question_that_was_never_asked_is_refused(stage: Stage, t
 def fetched_anew(stage: Stage, letter: Letter, **changes: Any) -> Letter:
     """The letter FETCH with another consent for the same request, sealed by the citizen's own province."""
     content, now = opened(stage, letter), stage.clock.now()
-    home, library = stage.province("31").office, stage.province("33").office
+    home, library = stage.province("31").office, stage.province(letter.to).office
     request = open_request(content["request"], home.ring, holder_province="31", now=now)
     old = open_consent(content["consent"], home.ring, request=request, now=now)
     grant = open_grant(old, library.envelope_key)
@@ -262,7 +262,7 @@ def fetched_anew(stage: Stage, letter: Letter, **changes: Any) -> Letter:
         request=request,
         method=changes.pop("method", "app"),
         evidence=digest_of(b"evidence"),
-        library=home.keylist.recipient("33"),
+        library=home.keylist.recipient(letter.to),
         now=now,
     )
     return rewritten(stage, letter, consent=token)
@@ -271,7 +271,7 @@ def fetched_anew(stage: Stage, letter: Letter, **changes: Any) -> Letter:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"method": "counter-code"}, Reason.APPROVAL_METHOD_NOT_ALLOWED),
+        ({"method": "pad"}, Reason.APPROVAL_MISMATCH),
         ({"grant": lambda it: replace(it, certificate=f"34.{new_id()}")}, Reason.CONSENT_MISMATCH),
         ({"grant": lambda it: replace(it, certificate=f"33.{new_id()}")}, Reason.NOT_FOUND),
         (
@@ -292,6 +292,15 @@ def test_the_library_believes_nobody(stage: Stage, changes: dict[str, Any], reas
     assert view.copy is None
     assert stage.rows("33", library_tables.spends) == []
     stage.books()
+
+
+def test_the_library_takes_no_method_that_the_matter_does_not(stage: Stage) -> None:
+    """Express does not hold at a marriage registry, whatever the citizen's province has sealed."""
+    scene, letter = stopped(stage, Topic.FETCH, library="34")
+    assert request_of(stage, scene).ask.matter == "marriage.register"
+    assert brought(stage, fetched_anew(stage, letter, method="express")) is None
+    assert scene.finish().said.reason is Reason.APPROVAL_METHOD_NOT_ALLOWED
+    assert stage.rows("34", library_tables.spends) == []
 
 
 def test_a_fetch_brought_by_another_desk_or_for_another_library_gets_nothing(stage: Stage) -> None:
@@ -453,6 +462,17 @@ def test_an_outcome_says_nothing_where_nothing_was_agreed_to(stage: Stage) -> No
     assert brought(stage, theirs) is Reason.REQUEST_UNKNOWN
     scene.agree()
     assert scene.finish().state == "PASSED"
+
+
+def test_an_outcome_that_passed_must_name_the_copy(stage: Stage) -> None:
+    scene, letter = stopped(stage, Topic.OUTCOME)
+    desk, digest = stage.province("32").office, scene.row().request_digest
+    without = desk.answer("31", digest, None, now=stage.clock.now())
+    assert brought(stage, rewritten(stage, letter, answer=without)) is Reason.DOCUMENT_CLAIMS
+    assert scene.showing()["state"] == "CONSENTED"
+    assert brought(stage, letter) is None
+    stage.pump()
+    assert scene.showing()["state"] == "DELIVERED"
 
 
 # A wallet_api that lies -----------------------------------------------------------------------------------

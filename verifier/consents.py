@@ -13,7 +13,8 @@
                  nothing, and the citizen reads the sheet
 
 `approve`, from an errand of wallet_api, of which nothing is believed but signatures:
- 1. the device key of the login signed an answer to this very request, in time, used once
+ 1. the login is that of the person who was asked, and its device key signed an answer to this very request, in time, used
+    once
  2. declined: the desk hears "not authorised", as it does for silence
  3. digits       those of the counter's screen, one try
  4. declaration  every one that the matter needs
@@ -36,9 +37,11 @@ from sqlalchemy import Connection
 
 from consent.answer import open_answer
 from consent.approval import Approval, Decision, open_approval
+from consent.attest import Attest, evidence_of
 from consent.b64 import digest_of
 from consent.clock import rfc3339, shanghai_date
 from consent.code import PREFIX, Form, fresh, open_code
+from consent.counter_strings import recognise
 from consent.errors import UNAVAILABLE, Outcome, Reason, Refusal, Unavailable, outcome_of
 from consent.failpoint import reach
 from consent.grant import CONSENT, Consent, Grant, open_consent, seal_consent
@@ -61,7 +64,7 @@ from verifier.history import History
 from verifier.named import Shown, claimed, find_showing, mismatched
 from verifier.office import Office, showing_topic
 from verifier.pressing import judge_pressing
-from verifier.scanned import NoResolver, Resolver, recognise, resolved
+from verifier.scanned import NoResolver, Resolver, resolved
 from verifier.sheet import write_offer, write_sheet
 from verifier.stores import inner
 from verifier.stores.history import EntryRow
@@ -76,10 +79,23 @@ _GONE: Final[Mapping[str, Reason]] = {"SUPERSEDED": Reason.CODE_SUPERSEDED, "EXP
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreed:
-    """How the citizen agreed (one of `consent.grant.METHODS`), and the document that proves it."""
+    """How the citizen agreed (one of `consent.grant.METHODS`), and the document that proves it; at a counter without a phone
+    also a second officer's word, where there is one."""
 
     method: str
     sealed: Sealed
+    attest: Attest | None = None
+
+    @property
+    def evidence(self) -> str:
+        """What the consent commits to."""
+        return evidence_of(self.sealed, self.attest)
+
+    @property
+    def entry(self) -> dict[str, str]:
+        """What the ledger keeps of it."""
+        second = {} if self.attest is None else {"second_officer": self.attest.officer}
+        return {"approval": self.sealed.digest, "method": self.method, **second}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +175,14 @@ class Consents:
     def _holder(self, showing: ShowingRow) -> Holder:
         # The row is the outer network's; the login assertion in it is not. It was alive when the showing was opened.
         return open_holder(showing.holder_jwt, self.office.ring, province=self.office.province, now=showing.opened_at)
+
+    def _asked(self, showing: ShowingRow, claim: ClaimRow) -> Holder:
+        # The row may hold another login by now, of somebody who would gladly agree. The holder match was made with the one
+        # that was there at the claim, and the history knows whose that was.
+        holder = self._holder(showing)
+        if not History(office=self.office).is_of(claim.request_digest, holder):
+            raise Refusal(Reason.APPROVAL_MISMATCH, detail="the login of somebody who was not asked")
+        return holder
 
     def _match(self, holder: Holder, aside: Aside, *, now: datetime) -> None:
         if aside.id_number is None:
@@ -283,7 +307,7 @@ class Consents:
         if claim.answer_by < now:
             # `expire` will say so. A token sealed now would outlive the end that it is believed to have.
             raise Refusal(Reason.TIMED_OUT, detail="the answer came after its time")
-        holder, request = self._holder(showing), self.request_of(claim)
+        holder, request = self._asked(showing, claim), self.request_of(claim)
         approval = open_approval(  # 1
             approval_text,
             holder.device,
@@ -342,7 +366,7 @@ class Consents:
             self.office.consent_key,
             request=request,
             method=agreed.method,
-            evidence=agreed.sealed.digest,
+            evidence=agreed.evidence,
             library=self.office.keylist.recipient(certificate.partition(".")[0]),
             now=now,
         )
@@ -358,8 +382,7 @@ class Consents:
             columns = {"consent": text, "reply": json.dumps(reply.to_json())}
             if not self._first(conn, claim, agreed.sealed, "consent", **columns):
                 return
-            entry = {"request": request.digest, "approval": agreed.sealed.digest, "method": agreed.method}
-            append(conn, inner.ledger, Act.CONSENTED, entry, now=now)
+            append(conn, inner.ledger, Act.CONSENTED, {"request": request.digest, **agreed.entry}, now=now)
             inner.post(conn, reply, ref=request.digest, now=now)
             self._settle(conn, claim.showing_id, "consent", request.digest, now=now)
             reach("C2.before_commit")
@@ -419,7 +442,7 @@ class Consents:
             claim = inner.find_claim(conn, showing_id)
         if showing is None or claim is None or claim.consent is None:
             raise Refusal(Reason.CONSENT_UNKNOWN, detail="nothing was consented to")
-        holder, request = self._holder(showing), self.request_of(claim)
+        holder, request = self._asked(showing, claim), self.request_of(claim)
         approval = open_approval(
             approval_text,
             holder.device,
@@ -458,7 +481,7 @@ class Consents:
         else:
             # A copy is out. However this ends, it does not end as withdrawn.
             late = Reason.WITHDRAWAL_TOO_LATE.value
-            attempt(self.office.inner, lambda conn: inner.note_claim(conn, claim.showing_id, reason=late))
+            attempt(self.office.inner, lambda conn: inner.note_claim(conn, claim.showing_id, CLAIM, reason=late))
 
     def _consented(self, request_id: str, digest: str) -> tuple[ClaimRow, Request, Consent]:
         """The claim whose consent has this digest; Refusal(CONSENT_UNKNOWN)."""
@@ -489,17 +512,20 @@ class Consents:
             question=request.digest,
             now=now,
         )
+        copy = answer.copy
         if answer.outcome is Outcome.PASSED:
-            self._end(claim, request, Act.DELIVERED, "deliver", None, now=now)
+            if copy is None:
+                raise Refusal(Reason.DOCUMENT_CLAIMS, detail="passed without a copy")
+            self._end(claim, request, Act.DELIVERED, "deliver", None, now=now, copy=copy)
         elif answer.reason is Reason.WITHDRAWN:
             self._end(claim, request, Act.WITHDRAWN, "withdrawn", answer.reason, now=now)
         elif answer.reason in UNAVAILABLE:
             # The library was silent. The consent lives on, and the counter may ask again.
             self._pause(claim, request, answer.reason, now=now)
         elif answer.outcome is Outcome.UNDETERMINED:
-            self._end(claim, request, Act.UNDETERMINED, "undetermine", answer.reason, now=now)
+            self._end(claim, request, Act.UNDETERMINED, "undetermine", answer.reason, now=now, copy=copy)
         else:
-            self._end(claim, request, Act.REFUSED, "refuse", answer.reason, now=now)
+            self._end(claim, request, Act.REFUSED, "refuse", answer.reason, now=now, copy=copy)
 
     def _pause(self, claim: ClaimRow, request: Request, reason: Reason, *, now: datetime) -> None:
         def pause(conn: Connection) -> None:
@@ -520,7 +546,15 @@ class Consents:
         self.close(claim, self.request_of(claim), Act.REFUSED, reason, None, now=now)
 
     def _end(
-        self, claim: ClaimRow, request: Request, act: Act, event: str, reason: Reason | None, *, now: datetime
+        self,
+        claim: ClaimRow,
+        request: Request,
+        act: Act,
+        event: str,
+        reason: Reason | None,
+        *,
+        now: datetime,
+        copy: str | None = None,
     ) -> None:
         def end(conn: Connection) -> None:
             if not inner.move_claim(
@@ -528,7 +562,7 @@ class Consents:
             ):
                 return
             position = append(conn, inner.ledger, act, {"request": request.digest, "reason": reason}, now=now)
-            receipt = self._receipt(request, claim.consent, reason, position, now=now)
+            receipt = self._receipt(request, claim.consent, reason, position, now=now, copy=copy)
             self._settle(
                 conn,
                 claim.showing_id,
@@ -590,6 +624,7 @@ class Consents:
         position: Position,
         *,
         now: datetime,
+        copy: str | None = None,
     ) -> str:
         return seal_receipt(
             self.office.answer_key,
@@ -597,7 +632,7 @@ class Consents:
             ask=request.ask,
             request_digest=request.digest,
             consent_digest=None if consent is None else self._kept_consent(consent, request).sealed.digest,
-            copy_digest=None,
+            copy_digest=copy,
             reason=reason,
             ledger=position,
             now=now,
@@ -640,6 +675,8 @@ def _judge_standing(standing: Standing, request: Request, may: Permitted, code_t
     """
     if not code_text.startswith(PREFIX):
         raise Refusal(Reason.APPROVAL_METHOD_NOT_ALLOWED, detail="express wants a signed code")
+    if request.other is not None:
+        raise Refusal(Reason.APPROVAL_MISMATCH, detail="two people, and the offer spoke of one")
     if "express" not in may.matter.methods:
         raise Refusal(Reason.APPROVAL_METHOD_NOT_ALLOWED, detail=f"express for {may.matter.slug}")
     if (standing.unit, standing.matter) != (request.ask.unit, request.ask.matter):

@@ -35,6 +35,7 @@ from consent.answer import open_answer
 from consent.card import open_card
 from consent.clock import shanghai_date
 from consent.code import Form, Name, fresh, open_code
+from consent.counter_strings import recognise
 from consent.envelope import close_envelope, envelope_key, new_envelope_key
 from consent.errors import Outcome, Reason, Refusal, outcome_of, seen_at_counter
 from consent.failpoint import reach
@@ -57,9 +58,8 @@ from verifier.matters.catalogue import Matter
 from verifier.matters.scope import Unit
 from verifier.named import binding
 from verifier.office import Office, visit_topic
-from verifier.scanned import recognise
 from verifier.stores import inner
-from verifier.stores.cards import evidence_of
+from verifier.stores.cards import evidence_of, second_officer
 from verifier.stores.inner import VisitRow
 from verifier.stores.ledger import append
 
@@ -232,6 +232,8 @@ class Desk:
         holder = name.province or fresh(open_code(name.text, office.ring, now=now), now=now).province
         may = self._permitted(unit, window, presentation, now=now)  # 4
         prerequisites(may.matter, presentation.preconditions)  # 5
+        if presentation.together is not None and not may.matter.couple:
+            raise Refusal(Reason.BODY_INVALID, detail="together: a matter for one person")
         aside = self._aside(presentation, may.matter, name, now=now)
         answer_key = new_envelope_key()
         text = seal_request(
@@ -350,11 +352,14 @@ class Desk:
         attempt(self.office.inner, lambda conn: inner.move_visit(conn, digest, VISIT, "clear", answer_secret=None))
 
     def consent_arrived(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
-        """Step 7: what the code's province says to our request. It says it once; what comes later changes nothing."""
+        """Step 7: what the code's province says to our request. It says it once; what comes later changes nothing. A consent
+        to a visit that has ended meanwhile (the other of two did not agree) is told that end."""
         row = self._asked(content["request"])
         if letter.sender != row.holder_province:
             raise Refusal(Reason.REQUEST_UNKNOWN, detail="not asked of them")
         if row.state not in VISIT.sources("fetch"):
+            if content["consent"] is not None and row.consent is None and row.reason is not None:
+                self._tell_holder_late(row, now=now)
             return
         request = self._request(row)
         if content["consent"] is None:
@@ -391,6 +396,14 @@ class Desk:
         self.office.wake_worker()
         self.office.wake(visit_topic(request.id))
 
+    def _tell_holder_late(self, row: VisitRow, *, now: datetime) -> None:
+        """How a visit ended before the citizen had agreed, once: the phone would otherwise wait until the consent dies."""
+        request, reason = self._request(row), Reason(row.reason or "")
+        letter = self._outcome(request, reason, None, now=now)
+        once = f"late:{request.digest}"
+        attempt(self.office.inner, lambda conn: inner.post(conn, letter, ref=request.digest, now=now, once_key=once))
+        self.office.wake_worker()
+
     def copy_arrived(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """Step 8: what the library says. D2."""
         row = self._asked(content["request"])
@@ -417,7 +430,7 @@ class Desk:
             body = copy.body(envelope_key(row.answer_secret))
             admission = admit(copy, body, request=request, consent=consent, may=may, now=now)
         except Refusal as no:
-            self.end(request, no.reason, facts=no.facts, now=now, copy_digest=copy.digest, consent=consent)
+            self.end(request, no.reason, facts=no.facts, now=now, copy_digest=copy.digest)
             return
         self._admit(admission, request, consent, now=now)
 
@@ -451,11 +464,11 @@ class Desk:
         *,
         now: datetime,
         facts: Mapping[str, str | int] | None = None,
-        consent: Consent | None = None,
         copy_digest: str | None = None,
         tell_holder: bool = True,
     ) -> None:
-        """End a visit without a copy on the screen: refused, or undetermined where nobody knows."""
+        """End a visit without a copy on the screen: refused, or undetermined where nobody knows. Where there was a consent,
+        the unit's receipt names it, as the citizen's does."""
         undetermined = outcome_of(reason) is Outcome.UNDETERMINED
         event, act = ("undetermine", Act.UNDETERMINED) if undetermined else ("refuse", Act.REFUSED)
         half = couples.is_half(self.office, request.digest)
@@ -465,6 +478,7 @@ class Desk:
             if not undetermined or half:  # of two people nobody asks again for one
                 columns["answer_secret"] = None
             if inner.move_visit(conn, request.digest, VISIT, event, **columns):
+                consent = self._consent_of(conn, request)
                 self._conclude(conn, act, request, reason, consent, copy_digest, now=now, tell_holder=tell_holder)
 
         attempt(self.office.inner, close)
@@ -488,7 +502,8 @@ class Desk:
     ) -> None:
         """Ledger entry, the unit's receipt, and the letters that tell library and citizen, in the caller's transaction."""
         office = self.office
-        position = append(conn, inner.ledger, act, {**_entry(request), "reason": reason}, now=now)
+        entry = {**_entry(request), **self._second(conn, request), "reason": reason}
+        position = append(conn, inner.ledger, act, entry, now=now)
         receipt = seal_receipt(
             office.answer_key,
             side="unit",
@@ -511,12 +526,22 @@ class Desk:
             letter = office.letter(consent.library, Topic.ACKNOWLEDGE, content, request_id=request.id, ask=request.ask)
             inner.post(conn, letter, ref=request.digest, now=now)
         if tell_holder:
-            answer = office.answer(request.holder_province, request.digest, reason, now=now)
-            content = {"request": request.digest, "answer": answer}
-            letter = office.letter(
-                request.holder_province, Topic.OUTCOME, content, request_id=request.id, ask=request.ask
-            )
+            letter = self._outcome(request, reason, copy_digest, now=now)
             inner.post(conn, letter, ref=request.digest, now=now)
+
+    def _second(self, conn: Connection, request: Request) -> dict[str, str]:
+        """Who was the second officer of a visit without a phone. The unit's receipt names the entry that says so."""
+        if request.holder_province != self.office.province:
+            return {}  # a card is read at the desk's own province
+        officer = second_officer(conn, inner.card_visits, request.digest)
+        return {} if officer is None else {"second_officer": officer}
+
+    def _outcome(self, request: Request, reason: Reason | None, copy_digest: str | None, *, now: datetime) -> Letter:
+        """The letter that tells the citizen's province how the visit ended."""
+        office, to = self.office, request.holder_province
+        answer = office.answer(to, request.digest, reason, now=now, copy=copy_digest)
+        content = {"request": request.digest, "answer": answer}
+        return office.letter(to, Topic.OUTCOME, content, request_id=request.id, ask=request.ask)
 
     def undeliverable(
         self, letter: Letter, *, request: str, reason: Reason, facts: Mapping[str, str | int], now: datetime
@@ -578,7 +603,7 @@ class Desk:
 
     def _fetch(self, request: Request, consent: Consent) -> Letter:
         with reading(self.office.inner) as conn:
-            evidence = evidence_of(conn, request.digest)
+            evidence = evidence_of(conn, inner.card_visits, request.digest)
         content = {"request": request.sealed.text, "consent": consent.sealed.text, "evidence": evidence}
         return self.office.letter(consent.library, Topic.FETCH, content, request_id=request.id, ask=request.ask)
 
@@ -588,6 +613,11 @@ class Desk:
     def _kept_consent(self, text: str, request: Request) -> Consent:
         # Judged when it came in. The citizen may have taken minutes, and the token may be over by now.
         return open_consent(text, self.office.archive, request=request, now=unverified_issue(CONSENT, text))
+
+    def _consent_of(self, conn: Connection, request: Request) -> Consent | None:
+        """The consent that a visit has come to, or None."""
+        row = inner.visit_of_request(conn, request.digest)
+        return None if row is None or row.consent is None else self._kept_consent(row.consent, request)
 
     def _asked(self, request_digest: str) -> VisitRow:
         with reading(self.office.inner) as conn:

@@ -51,7 +51,7 @@ from consent.transport import Letter, Topic
 from verifier.matters.scope import Unit
 from verifier.office import Office
 from verifier.stores import inner
-from verifier.stores.history import EntryRow, add_report, add_visit, settle
+from verifier.stores.history import EntryRow, add_report, add_visit, confirm, holder_of, settle
 from verifier.stores.ledger import append
 
 APP, CARD = "app", "card"  # how the citizen was there: with a phone, or with an ID card alone
@@ -184,6 +184,11 @@ class History:
                 ended_at=None if receipt is None else now,
             )
 
+    @staticmethod
+    def confirmed(conn: Connection, request_digest: str, officer: str) -> None:
+        """A second officer (opaque id) has confirmed a visit without a phone. In the transaction that keeps the word."""
+        confirm(conn, inner.history, request_digest, officer)
+
     def reported(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """A desk says that it refused somebody who held out a code of ours. Accepted in silence, whatever it names.
 
@@ -244,6 +249,11 @@ class History:
         """What a person is called in this province's history."""
         person = holder if isinstance(holder, Person) else holder.person(self.office.envelope_key)
         return holder_name(holder_index(person.id_number, self.office.index_key), self.office.history_key)
+
+    def is_of(self, request_digest: str, holder: Holder) -> bool:
+        """Whether it was this person who was asked."""
+        with reading(self.office.inner) as conn:
+            return holder_of(conn, inner.history, request_digest) == self.name_of(holder)
 
     def _holder(self, showing_id: str) -> Holder | None:
         with reading(self.office.handover) as conn:

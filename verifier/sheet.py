@@ -1,7 +1,8 @@
 """The sheet: what the citizen reads before agreeing. Every word comes from the register, none from the caller (A43).
 
 Unit, place and window from the signed scope of the unit's own province; matter, fields, legal basis, retention and what
-is *not* given from the dated catalogue. Only the cause is the counter's, and it is shown as such.
+is *not* given from the dated catalogue. Only the cause is the counter's, and it is shown as such. Where two people have
+come for one visit, the sheet says so (`together`): the request commits to the other one.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ def write_sheet(
         "window": ask.window,
         "window_name": may.unit.window(ask.window),
         "cause": ask.cause,
+        "together": request.other is not None,
         "digits": list(digits),
         "asked_at": rfc3339(asked_at),
         "answer_by": rfc3339(answer_by),

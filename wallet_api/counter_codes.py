@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from consent.invitation import open_invitation
 from consent.keys import KeyRing
+from consent.stores import standings
 from consent.stores.signals import Signals
 from wallet_api.errands import answered, ask
 from wallet_api.showings import Showings
@@ -33,9 +34,13 @@ class CounterCodes:
 
         CODE_MALFORMED for what is no counter's code, DOCUMENT_… for a forged one, CODE_EXPIRED for a dead one or a showing
         that is over. Writes into the caller's transaction; call `sent` after its commit.
+
+        What the citizen had agreed to beforehand falls: a counter's code can be passed on from afar, and only the digits of the
+        sheet tell it from that of the counter in front of the citizen.
         """
         open_invitation(counter, self.keys, now=now)
         body = {"counter": counter, "code": self.showings.code(app, showing_id, now=now).text}
+        standings.take_back(connection, showing_id)
         return ask(connection, app, "come", body, ref=showing_id, now=now)
 
     def sent(self) -> None:

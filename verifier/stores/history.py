@@ -74,6 +74,7 @@ def history_tables(metadata: MetaData) -> HistoryTables:
         Column("receipt", Text, nullable=True),
         Column("asked_at", UtcDateTime, nullable=False),
         Column("ended_at", UtcDateTime, nullable=True),
+        Column("second_officer", String(48), nullable=True),  # opaque id; see consent.attest
         UniqueConstraint("desk", "window", "request_id", "showing_id", name="uq_history_visit"),
         Index("ix_history_holder", "holder", "asked_at", "entry"),
         Index("ix_history_request", "request_digest"),
@@ -142,6 +143,7 @@ class EntryRow:
     receipt: str | None
     asked_at: datetime
     ended_at: datetime | None
+    second_officer: str | None = None
 
 
 def add_report(conn: Connection, tables: HistoryTables, row: EntryRow) -> bool:
@@ -179,6 +181,18 @@ def settle(
     values = {"outcome": outcome, "reason": reason, "receipt": receipt, "ended_at": ended_at}
     statement = update(tables.entries).where(c.request_digest == request_digest, c.ended_at.is_(None)).values(values)
     return conn.execute(statement).rowcount == 1
+
+
+def confirm(conn: Connection, tables: HistoryTables, request_digest: str, officer: str) -> None:
+    """Write which second officer has confirmed a visit."""
+    c = tables.entries.c
+    conn.execute(update(tables.entries).where(c.request_digest == request_digest).values(second_officer=officer))
+
+
+def holder_of(conn: Connection, tables: HistoryTables, request_digest: str) -> str | None:
+    """Whose entry a request has; None for one that has none."""
+    c = tables.entries.c
+    return conn.execute(select(c.holder).where(c.request_digest == request_digest)).scalar_one_or_none()
 
 
 def find_entry(conn: Connection, tables: HistoryTables, entry: str, holder: str) -> EntryRow | None:

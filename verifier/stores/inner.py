@@ -256,9 +256,11 @@ def claims_under(conn: Connection, request_id: str) -> list[ClaimRow]:
     return [row for row in map(_claim, conn.execute(query)) if row is not None]
 
 
-def note_claim(conn: Connection, showing_id: str, *, reason: str) -> None:
-    """Remember about a claim that goes on why something did not happen to it."""
-    conn.execute(update(claims).where(claims.c.showing_id == showing_id).values(reason=reason))
+def note_claim(conn: Connection, showing_id: str, machine: Machine, *, reason: str) -> None:
+    """Remember about a claim that goes on why something did not happen to it; of one that has ended nothing changes."""
+    c = claims.c
+    goes_on = c.state.in_(sorted(machine.sources("end")))
+    conn.execute(update(claims).where(c.showing_id == showing_id, goes_on).values(reason=reason))
 
 
 def lookups_for(conn: Connection, showing_id: str) -> list[tuple[str, str, str | None]]:
