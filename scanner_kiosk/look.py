@@ -17,6 +17,7 @@ import numpy as np
 import zxingcpp
 
 from consent.code import is_ours
+from consent.counter_strings import drawn_by
 from scanner_kiosk.counter import Guidance
 from scanner_kiosk.picture import Grey
 
@@ -136,7 +137,7 @@ def _symbol(barcode: zxingcpp.Barcode, grey: Grey) -> Symbol:
     return Symbol(
         corners=corners,
         read=bool(text),
-        ours=is_ours(text),
+        ours=is_ours(text) or drawn_by(text) is not None,
         margin=float(extra.get("UEC", 0) or 0) if barcode.valid else 0.0,
         module=sum(_sides(corners)) / 4 / modules,
         bright=_bright(grey, corners),

@@ -39,7 +39,7 @@ from scanner_kiosk.country.plan import COUNTER, EXCHANGE, HOST, PORTS, Plan, Ser
 from scanner_kiosk.processes import Attention, Child, Children, Fell, Told, answers, logs
 
 UP_WITHIN_S: Final = (
-    180.0  # a cold start of eighteen interpreters takes ten seconds on two idle cores, on busy ones minutes
+    180.0  # a cold start of nineteen interpreters takes ten seconds on two idle cores, on busy ones minutes
 )
 
 
@@ -224,6 +224,6 @@ def _parser() -> argparse.ArgumentParser:
         "--port-base",
         metavar="N",
         type=int,
-        help=f"use ports N to N+{PORTS - 1}: four wallets, four verifiers, the exchange, the counter (default: free ones)",
+        help=f"use ports N to N+{PORTS - 1}: four wallets, four verifiers, exchange, counter, adapters (default: free ones)",
     )
     return parser

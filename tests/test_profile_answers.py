@@ -101,7 +101,8 @@ def outcome_or_silence(call: Callable[[Answer], str], answer: Answer) -> str:
 # The core knows none of this --------------------------------------------------------------------------------
 
 ROOT = Path(__file__).resolve().parent.parent
-PLUGS = {"scanner_kiosk.country"}  # founds the country in one process; nobody else plugs a profile in
+# Who puts processes together: the country in one process, its plan, the command line. Nobody else plugs a profile in.
+PLUGS = {"scanner_kiosk.country", "scanner_kiosk.country.plan", "wallet_api.__main__"}
 NAMES = re.compile("|".join(each for one in provinces().values() for each in (one.app_id, one.app_name_zh)), re.I)
 
 

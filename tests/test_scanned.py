@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from consent.b64 import digest_of
 from consent.code import Form, Name, mint, simple_code
+from consent.counter_strings import _shapes, recognise
 from consent.errors import Reason
 from consent.keys import new_key
 from consent.provinces import provinces
@@ -24,9 +25,9 @@ from consent.sentences import Audience, Lang, sentences
 from consent.twin import new_twin, spaced
 from tests.country import START
 from tests.counts import count, outcome
-from verifier.scanned import _shapes, recognise, resolved
+from verifier.scanned import resolved
 
-ROWS = json.loads(files("verifier").joinpath("counter_strings.json").read_text(encoding="utf-8"))
+ROWS = json.loads(files("consent").joinpath("counter_strings.json").read_text(encoding="utf-8"))
 DRAWN = {
     "31": "https://s.sh.gov.cn/" + "0123456789abcdef" * 2 + "0123456789a",
     "32": "SFM" + "0123456789ABCDEF" * 2,

@@ -31,6 +31,7 @@ from consent.approval import Decision
 from consent.b64 import new_id
 from consent.clock import SystemClock, shanghai_date, to_epoch
 from consent.code import PREFIX
+from consent.counter_strings import drawn_by
 from consent.envelope import Recipient
 from consent.errors import ROWS, Reason, Refusal
 from consent.keylist import read_key_list
@@ -44,7 +45,7 @@ from consent.window import issuer_of
 from scanner_kiosk.country.certificates import Authority, make_certificates
 from scanner_kiosk.country.founding import Founded, found
 from scanner_kiosk.country.people import Persona, pair
-from scanner_kiosk.country.plan import COUNTER, EXCHANGE, PORTS, Plan, draw_plan, tuning
+from scanner_kiosk.country.plan import ADAPTERS, COUNTER, EXCHANGE, PORTS, Plan, draw_plan, tuning
 from scanner_kiosk.country.units import window_for
 from scanner_kiosk.phone import App, Phone
 from scanner_kiosk.picture import read_picture
@@ -58,6 +59,8 @@ from scanner_kiosk.visit import View
 from verifier.settings import read_settings as read_verifier_settings
 from wallet_api.__main__ import phone_pages
 from wallet_api.app import create_app
+from wallet_api.profiles.accounts import read_account
+from wallet_api.profiles.settings import read_settings as read_adapter_settings
 from wallet_api.settings import read_settings as read_wallet_settings
 
 T = TypeVar("T")
@@ -95,11 +98,12 @@ def plan_of(founded: Founded, *, mtls: bool = False, tuned: Mapping[str, str] | 
 def test_every_process_can_read_its_settings(founded: Founded, mtls: bool) -> None:
     readers: dict[str, Callable[[Mapping[str, str]], object]] = {
         "wallet_api": read_wallet_settings,
+        "wallet_api.profiles": read_adapter_settings,
         "verifier": read_verifier_settings,
         "scanner_kiosk": read_kiosk_settings,
     }
     plan = plan_of(founded, mtls=mtls)
-    assert len(plan.services) == 4 + 4 + 4 + 4 + 1 + 1
+    assert len(plan.services) == 4 + 4 + 4 + 4 + 1 + 1 + 1
     for service in plan.services:
         readers[service.room](service.environment)
     listed = read_windows(Path(plan.service(COUNTER).environment["HUZHENG_KIOSK_WINDOWS"]), sandbox=True)
@@ -110,7 +114,13 @@ def test_no_process_is_told_of_what_another_room_keeps(founded: Founded) -> None
     for service in plan_of(founded).services:
         names = {name for name in service.environment if not name.startswith("HUZHENG_KEYLIST")}
         told = {name.split("_")[1] for name in names} - {"PROFILE", "REDIS"}
-        assert told == {{"wallet_api": "WALLET", "verifier": "VERIFIER", "scanner_kiosk": "KIOSK"}[service.room]}
+        rooms = {
+            "wallet_api": "WALLET",
+            "wallet_api.profiles": "ADAPTERS",
+            "verifier": "VERIFIER",
+            "scanner_kiosk": "KIOSK",
+        }
+        assert told == {rooms[service.room]}
         values = " ".join(service.environment.values())
         if service.room == "wallet_api":
             assert "inner-" not in values
@@ -125,7 +135,7 @@ def test_no_process_is_told_of_what_another_room_keeps(founded: Founded) -> None
 def test_ports_stand_in_the_documented_order(founded: Founded) -> None:
     plan = plan_of(founded)
     order = [*(f"{code}-wallet" for code in provinces()), *(f"{code}-verifier" for code in provinces())]
-    assert [plan.service(name).url for name in (*order, EXCHANGE, COUNTER)] == [
+    assert [plan.service(name).url for name in (*order, EXCHANGE, COUNTER, ADAPTERS)] == [
         f"http://127.0.0.1:{20_000 + n}" for n in range(PORTS)
     ]
 
@@ -163,6 +173,24 @@ def test_what_is_told_to_programs_can_be_used(founded: Founded) -> None:
     assert read_key_list(Path(told["keylist_file"]), pinned=told["keylist_sha256"]).version == 1
     assert told["device_key_file"] == plan_of(founded).told()["device_key_file"]
     assert told["tls"] is None
+
+
+def test_every_app_and_its_adapter_know_the_same_account_and_no_other_start_does(founded: Founded) -> None:
+    plan = plan_of(founded)
+    adapters = read_adapter_settings(plan.service(ADAPTERS).environment)
+    files = dict(each.split("=", 1) for each in adapters.accounts.split(","))
+    wallets = {code: read_wallet_settings(plan.service(f"{code}-wallet").environment) for code in provinces()}
+    assert files == {code: each.app_account for code, each in wallets.items()}
+    before = {code: read_account(uri, sandbox=True) for code, uri in files.items()}
+    assert len({each.secret for each in before.values()}) == 4
+    told = plan.told()
+    assert adapters.apps == ",".join(f"{code}={each['simulated']}" for code, each in told["apps"].items())
+    for code in provinces():
+        verifier = read_verifier_settings(plan.service(f"{code}-verifier").environment)
+        assert verifier.adapter_url == told["adapters"]["base"]
+        assert before[code].secret not in json.dumps(told)
+    plan_of(founded)
+    assert all(read_account(uri, sandbox=True) != before[code] for code, uri in files.items())
 
 
 def test_a_setting_that_serve_decides_itself_is_refused(
@@ -611,6 +639,55 @@ def check_visit(country: Served) -> None:
             assert secret not in country.log(name)
 
 
+def check_own_code(country: Served) -> None:
+    """What Anhui's app draws itself is read off its phone, asked for in Jiangsu, and counts once; no log holds it."""
+    persona, desk, matter = pair("34", "34"), "32", "realestate.register"
+    phone = f"{country.told['phone']['34'].rstrip('/')}/"
+    device = load_key(f"file:{country.told['device_key_file']}", issuer="device", sandbox=True)
+    cookie = ""
+
+    def post(path: str, body: Mapping[str, object]) -> urllib3.BaseHTTPResponse:
+        headers = {"Content-Type": "application/json", "Sec-Fetch-Site": "same-origin", "Cookie": cookie}
+        answer = urllib3.request("POST", f"{phone}api/{path}", body=json.dumps(body), headers=headers, retries=False)
+        assert answer.status < 300, answer.data
+        return answer
+
+    cookie = post("login", {"persona": persona.id, "device": jwk_of(device.public)}).headers["Set-Cookie"].split(";")[0]
+    post("show", {})
+    post("own-code", {})
+    seen = urllib3.request("GET", f"{phone}current.png", retries=False)
+    (symbol,) = zxingcpp.read_barcodes(read_picture(seen.data))
+    assert drawn_by(symbol.text) == "34"
+    window = country.window(desk, window_for(desk, matter))
+
+    def ended(*states: str) -> View:
+        asked = window.ask(
+            request_id=new_id(),
+            code=symbol.text,
+            matter=matter,
+            type_="marriage",
+            case_number="SB-2",
+            cause="核对婚姻状况",
+            person=CitizenId.parse(persona.id_number, today=shanghai_date(CLOCK.now())),
+            preconditions=(),
+        )
+        window.present(asked)
+
+        def there() -> View | None:
+            view = window.visit(asked.request_id)
+            return view if view.state in states and shown() != "OPEN" else None
+
+        return until(there)
+
+    def shown() -> str:
+        headers = {"Cookie": cookie}
+        return str(urllib3.request("GET", f"{phone}api/state", headers=headers, retries=False).json()["state"])
+
+    assert ended("ASKED").holder_province == "34"
+    assert ended("REFUSED").said.reason is Reason.CODE_ALREADY_USED
+    assert all(symbol.text not in country.log(name) for name in country.told["processes"])
+
+
 def check_addresses(country: Served) -> None:
     """The phones, the counter, the interface's pages and descriptions are where serve says."""
     told = country.told
@@ -649,6 +726,7 @@ def check_alone(country: Served) -> None:
 def test_the_whole_country_serves_a_visit_and_told_to_end_leaves_no_process(tmp_path: Path) -> None:
     with served(tmp_path / "state") as country:
         check_visit(country)
+        check_own_code(country)
         check_addresses(country)
         check_peers_by_token(country)
         check_alone(country)

@@ -28,6 +28,7 @@ from consent.stores.base import open_engine
 from consent.stores.signals import Signals
 from consent.telling import capture_libraries, new_log
 from consent.transport import Transport
+from verifier.adapter import Adapter
 from verifier.app import create_exchange_app, create_province_app, migrate_exchange
 from verifier.exchange.channels import Channels
 from verifier.exchange.client import HttpTransport, client_tls
@@ -160,7 +161,9 @@ def _openapi(settings: Settings, asked: argparse.Namespace) -> None:
 
 def _province(settings: Settings, clock: SystemClock) -> Province:
     transport: Transport = HttpTransport.to_exchange(settings.exchange_url, **_named(settings))
-    return open_province(settings, clock=clock, transport=transport, signals=Signals(settings.redis_url or None))
+    resolver = Adapter(settings.adapter_url, settings.province) if settings.adapter_url else None
+    signals = Signals(settings.redis_url or None)
+    return open_province(settings, clock=clock, transport=transport, signals=signals, resolver=resolver)
 
 
 def _mailboxes(settings: Settings) -> Mapping[str, HttpTransport]:

@@ -49,6 +49,7 @@ class Settings:
     data_key: str = "file:var/keys/{province}-data.pem"  # 32 bytes, encrypts the library's faces
     public_url: str = "http://127.0.0.1:8441"  # where counters or peers find us. No slash at the end
     exchange_url: str = "http://127.0.0.1:8450"  # where a province finds the exchange
+    adapter_url: str = ""  # where the adapter of our app answers (docs/profiles.md); empty: its own codes get no answer
     peers: str = ""  # for the exchange: "31=https://…,32=https://…"
     peer_token: str = ""  # sandbox without mTLS: how this process names itself to its peers
     peer_tokens: str = ""  # sandbox without mTLS: "exchange=…" or "31=…,32=…", whom this process believes
@@ -116,6 +117,9 @@ def checked(settings: Settings) -> Settings:
         raise ValueError(f"{OWN}TLS_CERTIFICATE, _KEY and _CA come together")
     if (settings.peer_token or settings.peer_tokens) and not settings.sandbox:
         raise ValueError("peer tokens exist in the sandbox only; live peers speak mTLS")
+    near = ("https://", "http://127.0.0.1", "http://[::1]")
+    if settings.adapter_url and not settings.sandbox and not settings.adapter_url.startswith(near):
+        raise ValueError(f"{OWN}ADAPTER_URL must be https in live, unless the adapter is on this machine")
     pairs(settings.peers), pairs(settings.peer_tokens)
     values = {field.name: getattr(settings, field.name) for field in fields(Settings)}
     filled: dict[str, Any] = {

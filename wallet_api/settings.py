@@ -47,6 +47,9 @@ class Settings:
     personas: str = ""  # sandbox: path to the people of the simulated phone; empty: this app has no phone pages
     login_key: str = ""  # sandbox: URI of the app's login key, which in life is the app's alone
     phones: str = ""  # sandbox: "31=http://…,32=http://…", where the phones of the four apps are
+    app_account: str = (
+        ""  # sandbox: URI of an account at the app's simulated server, which then runs here; empty: none does
+    )
     webhook_ca: str = ""  # path to PEM: authorities of vendors' endpoints, where they are not the system's
     issued_after: str = ""  # RFC 3339; after a restore from backup, refuse documents from before
     log_level: str = "info"  # debug, info, warning, error
@@ -91,11 +94,13 @@ def checked(settings: Settings) -> Settings:
         raise ValueError(f"{OWN}PUBLIC_URL ends with a slash")
     if not settings.sandbox and not settings.public_url.startswith(("https://", "http://127.0.0.1")):
         raise ValueError(f"{OWN}PUBLIC_URL must be https in live")
-    phone = (settings.personas, settings.login_key, settings.phones)
+    phone = (settings.personas, settings.login_key, settings.phones, settings.app_account)
     if any(phone) and not settings.sandbox:
-        raise ValueError(f"{OWN}PERSONAS, _LOGIN_KEY and _PHONES exist in the sandbox only")
+        raise ValueError(f"{OWN}PERSONAS, _LOGIN_KEY, _PHONES and _APP_ACCOUNT exist in the sandbox only")
     if bool(settings.personas) != bool(settings.login_key):
         raise ValueError(f"{OWN}PERSONAS and _LOGIN_KEY come together")
+    if settings.app_account and not settings.login_key:
+        raise ValueError(f"{OWN}APP_ACCOUNT needs _LOGIN_KEY: the simulated server vouches for people, too")
     pairs(settings.phones)
     if settings.floor is not None and settings.floor.tzinfo is None:
         raise ValueError(f"{OWN}ISSUED_AFTER has no zone")

@@ -6,12 +6,15 @@
     4 × verifier work         PP-work        no door
     1 × verifier exchange     exchange
     1 × scanner_kiosk run     counter
+    1 × wallet_api.profiles   adapters       to the four apps' servers
 
-Ports stand in that order: four wallets, four verifiers, the exchange, the counter (`PORTS` in all).
+Ports stand in the order: four wallets, four verifiers, the exchange, the counter, the adapters (`PORTS` in all). The apps'
+servers are simulators; each runs in its province's wallet_api, below SIMULATED, as its phone does.
 
 A process gets the variables of its own room and no other's: wallet_api never learns where an inner store or a request key
 lies. Peers name themselves by tokens that are random for each start, or by certificates where there are `certificates`.
-Pure but for the counter's list of windows, which the kiosk reads from a file.
+Pure but for two things that processes read from files: the counter's list of windows, and the accounts at the apps' servers,
+which are new for each start and known to the app and to its adapter.
 """
 
 from __future__ import annotations
@@ -26,15 +29,24 @@ from typing import Any, Final
 from consent.keys import new_key, write_private
 from consent.provinces import provinces
 from scanner_kiosk.country.certificates import CertificateFiles
+from scanner_kiosk.country.devices import devices_at
 from scanner_kiosk.country.founding import Founded
+from wallet_api.profiles.accounts import new_account
+from wallet_api.profiles.simulators import SIMULATED
 
 EXCHANGE: Final = "exchange"
 COUNTER: Final = "counter"
+ADAPTERS: Final = "adapters"
 HOST: Final = "127.0.0.1"
-PORTS: Final = 2 * len(provinces()) + 2
+PORTS: Final = 2 * len(provinces()) + 3
 
 SHARED: Final = frozenset({"HUZHENG_PROFILE", "HUZHENG_REDIS_URL", "HUZHENG_KEYLIST", "HUZHENG_KEYLIST_SHA256"})
-ROOMS: Final = {"wallet_api": "HUZHENG_WALLET_", "verifier": "HUZHENG_VERIFIER_", "scanner_kiosk": "HUZHENG_KIOSK_"}
+ROOMS: Final = {
+    "wallet_api": "HUZHENG_WALLET_",
+    "wallet_api.profiles": "HUZHENG_ADAPTERS_",
+    "verifier": "HUZHENG_VERIFIER_",
+    "scanner_kiosk": "HUZHENG_KIOSK_",
+}
 # What whoever starts the sandbox may set for all processes of a room; everything else is decided here.
 TUNING: Final = frozenset(
     {
@@ -101,6 +113,11 @@ class Plan:
             },
             "verifiers": {code: {"base": base, "openapi": f"{base}/openapi.json"} for code, base in verifiers.items()},
             "exchange": {"base": exchange, "openapi": f"{exchange}/openapi.json"},
+            "adapters": {"base": self.service(ADAPTERS).url},
+            "apps": {
+                code: {"app": provinces()[code].app_id, "simulated": f"{base}{SIMULATED}"}
+                for code, base in wallets.items()
+            },
             "vendors": {
                 code: {
                     "client_id": row["client_id"],
@@ -162,8 +179,15 @@ def draw_plan(
     urls = {f"{code}-wallet": f"http://{HOST}:{port}" for code, port in zip(codes, ports, strict=False)}
     inner = (*(f"{code}-verifier" for code in codes), EXCHANGE)
     urls |= {name: f"{scheme}://{HOST}:{port}" for name, port in zip(inner, ports[len(codes) :], strict=False)}
-    urls[COUNTER] = f"http://{HOST}:{ports[-1]}"
-    draft = _Draft(founded=founded, redis_url=redis_url, certificates=certificates, tuned=tuned, urls=urls)
+    urls |= {name: f"http://{HOST}:{port}" for name, port in zip((COUNTER, ADAPTERS), ports[-2:], strict=True)}
+    draft = _Draft(
+        founded=founded,
+        redis_url=redis_url,
+        certificates=certificates,
+        tuned=tuned,
+        urls=urls,
+        accounts=_accounts(founded.folder / "accounts"),
+    )
     return Plan(
         founded=founded,
         services=(
@@ -172,6 +196,7 @@ def draw_plan(
             *(draft.work(code) for code in codes),
             *(draft.wallet(code) for code in codes),
             *(draft.deliver(code) for code in codes),
+            draft.adapters(),
             draft.counter(),
         ),
         certificates=certificates,
@@ -187,6 +212,16 @@ def _device_key(founded: Founded) -> Path:
     return path
 
 
+def _accounts(folder: Path) -> dict[str, str]:
+    """What each app's server knows its adapter by: the URI of a file, by province."""
+    folder.mkdir(exist_ok=True)
+    files = {code: folder / f"{code}.json" for code in provinces()}
+    for path in files.values():
+        path.unlink(missing_ok=True)  # of the last start
+        write_private(path, new_account().text())
+    return {code: f"file:{path}" for code, path in files.items()}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Draft:
     founded: Founded
@@ -194,6 +229,7 @@ class _Draft:
     certificates: CertificateFiles | None
     tuned: Mapping[str, str]
     urls: Mapping[str, str]
+    accounts: Mapping[str, str]
     tokens: Mapping[str, str] = field(
         default_factory=lambda: {name: secrets.token_urlsafe(24) for name in (*provinces(), EXCHANGE)}, repr=False
     )
@@ -207,6 +243,7 @@ class _Draft:
             "HUZHENG_WALLET_PERSONAS": str(self.founded.folder / "personas.json"),
             "HUZHENG_WALLET_LOGIN_KEY": self.founded.keys.uri(code, "login"),
             "HUZHENG_WALLET_PHONES": _pairs(phones),
+            "HUZHENG_WALLET_APP_ACCOUNT": self.accounts[code],
         }
         return self._service(name, "wallet_api", ("serve",), code, own)
 
@@ -236,6 +273,14 @@ class _Draft:
             EXCHANGE, "verifier", ("exchange",), {key: founding[key] for key in founding.keys() & kept} | own
         )
 
+    def adapters(self) -> Service:
+        own = {
+            "HUZHENG_ADAPTERS_LISTEN": _listen(self.urls[ADAPTERS]),
+            "HUZHENG_ADAPTERS_APPS": _pairs({each: self.urls[f"{each}-wallet"] + SIMULATED for each in provinces()}),
+            "HUZHENG_ADAPTERS_ACCOUNTS": _pairs(self.accounts),
+        }
+        return self._service(ADAPTERS, "wallet_api.profiles", ("serve",), "31", own)
+
     def counter(self) -> Service:
         listed = self.founded.folder / "counter-windows.json"
         listed.write_text(json.dumps(self._windows(), ensure_ascii=False, indent=1), encoding="utf-8")
@@ -256,6 +301,7 @@ class _Draft:
             "HUZHENG_VERIFIER_PUBLIC_URL": own,
             "HUZHENG_VERIFIER_LISTEN": _listen(own),
             "HUZHENG_VERIFIER_EXCHANGE_URL": self.urls[EXCHANGE],
+            "HUZHENG_VERIFIER_ADAPTER_URL": self.urls[ADAPTERS],
             # serve reads in the log that a worker has begun.
             "HUZHENG_VERIFIER_LOG_LEVEL": "info",
             **self._named(code, believes=(EXCHANGE,)),
@@ -274,7 +320,7 @@ class _Draft:
             "HUZHENG_VERIFIER_TLS_CA": str(self.certificates.authority),
         }
 
-    def _windows(self) -> list[dict[str, str]]:
+    def _windows(self) -> list[dict[str, Any]]:
         return [
             {
                 "province": row["province"],
@@ -284,6 +330,7 @@ class _Draft:
                 "unit_en": row["unit_en"],
                 "desk_url": self.urls[f"{row['province']}-verifier"],
                 "key_uri": row["key"],
+                **devices_at(self.founded, row["province"], row["window"]),
             }
             for row in windows(self.founded)
         ]

@@ -15,7 +15,8 @@ Rule 3: an app names a showing and never more. Who may see what is settled as fo
         then asked on that phone, and whom the holder match at the counter refuses.
 Rule 4: a person's name or number that an app sends along, masked or not, is dropped here.
 
-`port` says what an adapter is. One file for each app; `gateway` is the signature scheme of one of them. `simulators`
-imitates the apps' servers for demo and tests, because none of the four publishes an open interface. What is known of
-each and what is invented stands in docs/profiles.md.
+`port` says what an adapter is. One file for each app; `gateway` is the signature scheme of one of them, `accounts` what an app
+has given us, `ways` how its server is reached. `door` is the process in which a province's inner network finds them.
+`simulators` imitates the apps' servers for the sandbox and tests, because none of the four publishes an open interface.
+What is known of each and what is invented stands in docs/profiles.md.
 """

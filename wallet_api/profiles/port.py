@@ -29,7 +29,7 @@ SHOWING_ID: Final = Text(24, 24, re.compile(r"[0-9a-f]{24}"))
 HOLDER_TEXT: Final = Text(HOLDER.max_length, 1, re.compile(r"[A-Za-z0-9_.-]+"))
 TOKEN: Final = Text(512, 1, re.compile(r"[\x21-\x7e]+"))
 
-_LONGEST: Final = 65_536  # bytes of an answer
+LONGEST: Final = 65_536  # bytes of an answer
 _REMEMBERED: Final = timedelta(minutes=2)  # a request is no longer taken after that, see verifier.consents
 _MOST: Final = 10_000
 _AT_ONCE: Final = 64
@@ -44,7 +44,7 @@ class Answer:
 
     def json(self) -> Mapping[str, Any]:
         """The body as an object, whatever the status; Unavailable(APP_UNREACHABLE) where it is none."""
-        if len(self.body) > _LONGEST:
+        if len(self.body) > LONGEST:
             raise silence("the answer is too long")
         try:
             found = strict_json(self.body, depth=6, members=64)

@@ -11,6 +11,7 @@ from flask import Response, request
 from consent.shapes import Choice, Listing, Text
 from consent.showing import Person
 from wallet_api.profiles import sufuban as jiangsu
+from wallet_api.profiles.accounts import Account, adapter
 from wallet_api.profiles.port import AppProfile
 from wallet_api.profiles.simulators.backroom import Backroom, Gone, labelled, random_text, says, sent
 from wallet_api.profiles.ways import InProcess
@@ -25,9 +26,9 @@ class SufubanServer:
 
     app: ClassVar[str] = jiangsu.APP
 
-    def __init__(self, backroom: Backroom) -> None:
-        self._room = backroom
-        self._client_id, self._secret = "huzheng", secrets.token_urlsafe(24)
+    def __init__(self, backroom: Backroom, account: Account) -> None:
+        self._room, self._account = backroom, account
+        self._client_id, self._secret = account.client, account.secret
         self._bearers: set[str] = set()
         self.wsgi = labelled(self.app)
         for path, view in (
@@ -40,8 +41,7 @@ class SufubanServer:
 
     def profile(self) -> AppProfile:
         """See `Simulator`."""
-        way = InProcess(self.wsgi)
-        return jiangsu.Sufuban(way=way, client_id=self._client_id, client_secret=self._secret)
+        return adapter(self._room.province, InProcess(self.wsgi), self._account)
 
     def unlock(self, person: Person) -> str:
         """See `Simulator`: the page's ssotoken."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import ClassVar
 
 from flask import Response, request
 
 from consent.showing import Person
 from wallet_api.profiles import suishenban as shanghai
+from wallet_api.profiles.accounts import Account, adapter
 from wallet_api.profiles.port import AppProfile
 from wallet_api.profiles.simulators.backroom import Backroom, Gone, String, labelled, random_text, says, sent
 from wallet_api.profiles.ways import InProcess
@@ -21,9 +21,9 @@ class SuishenbanServer:
 
     app: ClassVar[str] = shanghai.APP
 
-    def __init__(self, backroom: Backroom) -> None:
-        self._room = backroom
-        self._app_id, self._secret = "huzheng", secrets.token_urlsafe(24)
+    def __init__(self, backroom: Backroom, account: Account) -> None:
+        self._room, self._account = backroom, account
+        self._app_id, self._secret = account.client, account.secret
         self.wsgi = labelled(self.app)
         for path, view in (
             (shanghai.TOKEN_PATH, self._token),
@@ -36,8 +36,7 @@ class SuishenbanServer:
 
     def profile(self) -> AppProfile:
         """See `Simulator`."""
-        way = InProcess(self.wsgi)
-        return shanghai.Suishenban(way=way, province=self._room.province, app_id=self._app_id, secret=self._secret)
+        return adapter(self._room.province, InProcess(self.wsgi), self._account)
 
     def unlock(self, person: Person) -> str:
         """See `Simulator`: a tokenSNO."""

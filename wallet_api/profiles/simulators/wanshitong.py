@@ -8,6 +8,7 @@ from flask import Response, request
 
 from consent.showing import Person
 from wallet_api.profiles import wanshitong as anhui
+from wallet_api.profiles.accounts import Account, adapter
 from wallet_api.profiles.port import AppProfile
 from wallet_api.profiles.simulators.backroom import Backroom, Gone, labelled, random_text, says, sent
 from wallet_api.profiles.ways import InProcess
@@ -20,16 +21,16 @@ class WanshitongServer:
 
     app: ClassVar[str] = anhui.APP
 
-    def __init__(self, backroom: Backroom) -> None:
-        self._room = backroom
-        self._apply_id = "huzheng"
+    def __init__(self, backroom: Backroom, account: Account) -> None:
+        self._room, self._account = backroom, account
+        self._apply_id = account.client
         self.wsgi = labelled(self.app)
         self.wsgi.add_url_rule(anhui.USER_PATH, "user", self._user, methods=["POST"])
         self.wsgi.add_url_rule(anhui.MATERIAL_PATH, "material", self._material, methods=["POST"])
 
     def profile(self) -> AppProfile:
         """See `Simulator`."""
-        return anhui.Wanshitong(way=InProcess(self.wsgi), apply_id=self._apply_id)
+        return adapter(self._room.province, InProcess(self.wsgi), self._account)
 
     def unlock(self, person: Person) -> str:
         """See `Simulator`: what UserPlugin.login gives the page."""

@@ -5,7 +5,6 @@ Stricter than the gateway that it imitates: a signature counts once, and it must
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
@@ -14,6 +13,7 @@ from flask import Response, request
 from consent.errors import Reason, Refusal
 from consent.showing import Person
 from wallet_api.profiles import zheliban as zhejiang
+from wallet_api.profiles.accounts import Account, adapter
 from wallet_api.profiles.gateway import AccessKey, Gate
 from wallet_api.profiles.port import AppProfile
 from wallet_api.profiles.simulators.backroom import Backroom, Gone, labelled, random_text, says, sent
@@ -34,10 +34,10 @@ class ZhelibanServer:
 
     app: ClassVar[str] = zhejiang.APP
 
-    def __init__(self, backroom: Backroom) -> None:
-        self._room = backroom
-        self._app_id = "huzheng"
-        self.key = AccessKey(id="BCDSGA_simulator", secret=secrets.token_bytes(32))
+    def __init__(self, backroom: Backroom, account: Account) -> None:
+        self._room, self._account = backroom, account
+        self._app_id = account.client
+        self.key = AccessKey(id=account.access_key, secret=account.secret.encode())
         self.gate = Gate(keys={self.key.id: self.key.secret})
         self.wsgi = labelled(self.app)
         self.wsgi.before_request(self._gate)
@@ -47,7 +47,7 @@ class ZhelibanServer:
 
     def profile(self) -> AppProfile:
         """See `Simulator`."""
-        return zhejiang.Zheliban(way=InProcess(self.wsgi), app_id=self._app_id, key=self.key)
+        return adapter(self._room.province, InProcess(self.wsgi), self._account)
 
     def unlock(self, person: Person) -> str:
         """See `Simulator`: the ticket of the bridge."""
