@@ -27,6 +27,9 @@ from werkzeug.serving import make_server
 
 from consent.clock import MovableClock, rfc3339
 from consent.provinces import province
+from consent.stores import handover
+from consent.stores.base import writing
+from consent.stores.queue import finish, take
 from tests.outer import PERSON, START, VENDOR, Outer, found_outer
 from tests.phone_stage import _Quiet, certificate, holdings, sheet_of
 
@@ -165,6 +168,16 @@ class Shop:
             "ended_at": rfc3339(self.outer.clock.now()),
         }
         assert self.outer.move(showing_id, "deliver", result=json.dumps(result))
+
+    def answer(self, kind: str, found: dict[str, Any]) -> int:
+        """Finish every waiting errand of one kind with this answer; returns how many there were."""
+        now = self.outer.clock.now()
+        with writing(self.outer.engine) as connection:
+            items = take(connection, handover.errands, now=now, lease=timedelta(microseconds=1), limit=1000)
+            mine = [item for item in items if item.kind == kind]
+            for item in mine:
+                finish(connection, handover.errands, item, now=now, answer=json.dumps(found, ensure_ascii=False))
+        return len(mine)
 
 
 def sample_module() -> ModuleType:

@@ -36,6 +36,7 @@ from consent.approval import Decision
 from consent.code import PREFIX
 from consent.keys import jwk_of
 from tests.outer import VENDOR, Phone
+from tests.phone_stage import past_entry
 from tests.sdk_stage import SDK, SECRET, Shop, open_shop
 
 pytestmark = pytest.mark.network
@@ -170,7 +171,9 @@ def test_the_readmes_python_runs_from_the_client_to_the_webhook(shop: Shop, phon
     assert "徐汇区不动产登记中心" in said[2]
     assert said[3] == "eyJhbGciOiJFZERTQSJ9.e30.c2ln\n"
     assert said[5] == "showing.claimed 6f1b0a9c3d5e7f8091a2b3c4 CLAIMED\n"
-    assert len(said) == 6
+    assert "('showing.opened', 1)" in said[6]
+    assert names["place"]
+    assert len(said) == 7
 
 
 @pytest.mark.usefixtures("environment")
@@ -224,6 +227,28 @@ def test_the_sample_carries_a_visit_to_its_receipt_and_hands_problems_through(sh
     assert client.post("/wallet/withdrawal", json={"approval": no}).status_code == 200
     shop.deliver(shown["showing_id"])
     assert client.get("/wallet/receipt").json == {"receipt": "eyJhbGciOiJFZERTQSJ9.e30.c2ln"}
+    assert client.get("/wallet/counter").status_code == 404  # nothing was read
+    late = client.post("/wallet/counter", json={"counter": "YRDC:x"})
+    assert (late.status_code, bool(late.json["sentences"]["zh"])) == (422, True)
+
+
+def test_the_sample_reads_the_whole_history_and_hands_in_an_objection(shop: Shop, phone: Phone) -> None:
+    client = shop.sample().test_client()
+    client.post("/sign-in", data={"account": "zhang-wei"})
+    device = jwk_of(phone.key.public)
+    assert client.get("/wallet/history").status_code == 404
+    assert client.post("/wallet/history", json={"device": device, "earlier": None}).json == {}
+    assert client.get("/wallet/history").json == {"done": False, "entries": [], "silent": [], "earlier": None}
+    entries = [past_entry(n) for n in range(60, 0, -1)]  # more than one part
+    assert shop.answer("history", {"entries": entries, "silent": ["34"], "earlier": entries[-1]["cursor"]}) == 1
+    found = client.get("/wallet/history").json
+    assert [each["entry"] for each in found["entries"]] == [each["entry"] for each in entries]
+    assert (found["done"], found["silent"], found["earlier"]) == (True, ["34"], entries[-1]["cursor"])
+    said = {"device": device, "entry": entries[0]["entry"], "kind": "DATA_WRONG", "text": ""}
+    assert client.post("/wallet/objection", json=said).json == {}
+    assert client.get("/wallet/objection").json == {"number": None}
+    assert shop.answer("objection", {"number": "31-000017"}) == 1
+    assert client.get("/wallet/objection").json == {"number": "31-000017"}
 
 
 def test_the_sample_hears_genuine_webhooks_only(shop: Shop) -> None:

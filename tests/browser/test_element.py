@@ -11,6 +11,8 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,11 +32,11 @@ from consent.code import PREFIX  # noqa: E402
 from consent.receipt import open_receipt  # noqa: E402
 from consent.showing import open_holder  # noqa: E402
 from scanner_kiosk.country import wallet_url  # noqa: E402
-from scanner_kiosk.country.people import pair  # noqa: E402
-from tests.country import Stage  # noqa: E402
+from scanner_kiosk.country.people import Persona, pair  # noqa: E402
+from tests.country import MATTER_OF, Scene, Stage, ask  # noqa: E402
 from tests.counts import count  # noqa: E402
 from tests.outer import PERSON  # noqa: E402
-from tests.phone_stage import certificate, holdings  # noqa: E402
+from tests.phone_stage import certificate, holdings, past_entry  # noqa: E402
 from tests.sdk_stage import SDK, SECRET, RunningClock, Shop, listening, open_shop, sample_module  # noqa: E402
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -280,11 +282,10 @@ def test_a_consent_is_withdrawn_and_the_page_says_withdrawing_first(hand: Hand) 
     assert hand.showing_id != showing_id
 
 
-def test_a_visit_through_three_provinces_ends_with_a_receipt_on_every_side(
-    chromium: Browser, stage: Stage, tmp_path: Path
-) -> None:
-    """Shanghai's app, Jiangsu's counter, Zhejiang's library: the element in the middle of the real country."""
-    who, code = pair("31", "33"), "31"
+@contextmanager
+def in_front_of(stage: Stage, who: Persona) -> Iterator[str]:
+    """The sample app for one citizen, as a vendor of the real country; gives its address."""
+    code = who.province
     vendor = json.loads((stage.folder / "vendors.json").read_text(encoding="utf-8"))[code]
     with (
         socket.create_server(("127.0.0.1", 0)) as front,
@@ -303,24 +304,36 @@ def test_a_visit_through_three_provinces_ends_with_a_receipt_on_every_side(
         module = sample_module()
         citizen = module.Citizen(sub="pairwise-element", name=who.name, id_number=who.id_number)
         sample = module.create_app(wallet, login, {"someone": citizen}, webhook_secret=SECRET)
-        with listening(sample, front), chromium.new_context(viewport=PHONE, locale="zh-CN") as context:
-            page = context.new_page()
-            page.goto(f"http://127.0.0.1:{front.getsockname()[1]}/?lang=zh-CN")
-            page.click("form button")
-            page.wait_for_selector("huzheng-code .code svg")
-            scene = stage.scanned(who, cast(Any, None), "32", code=read_screen(page))
-            scene.asked_and_shown()
-            page.check("[name=certificate] >> nth=0")
-            page.check(f"[data-key=digits-{scene.view().digits}]")
-            for box in page.locator("[name=declaration]").all():
-                box.check()
-            page.click("[data-key=agree]")
-            expect(page.locator("huzheng-code .title")).to_have_text("已提交，正在核验")
-            assert scene.finish().state == "PASSED"
-            expect(page.locator("huzheng-code .title")).to_have_text("已提供")
-            with page.expect_download() as download:
-                page.click("[data-key=receipt]")
-            receipt = Path(download.value.path()).read_text(encoding="utf-8")
+        with listening(sample, front):
+            yield f"http://127.0.0.1:{front.getsockname()[1]}"
+
+
+def agree(page: Page, scene: Scene) -> None:
+    """Compare the digits, pick, declare, agree; the country does the rest."""
+    page.check("[name=certificate] >> nth=0")
+    page.check(f"[data-key=digits-{scene.view().digits}]")
+    for box in page.locator("[name=declaration]").all():
+        box.check()
+    page.click("[data-key=agree]")
+    expect(page.locator("huzheng-code .title")).to_have_text("已提交，正在核验")
+    assert scene.finish().state == "PASSED"
+    expect(page.locator("huzheng-code .title")).to_have_text("已提供")
+
+
+def test_a_visit_through_three_provinces_ends_with_a_receipt_on_every_side(chromium: Browser, stage: Stage) -> None:
+    """Shanghai's app, Jiangsu's counter, Zhejiang's library: the element in the middle of the real country."""
+    who, code = pair("31", "33"), "31"
+    with in_front_of(stage, who) as url, chromium.new_context(viewport=PHONE, locale="zh-CN") as context:
+        page = context.new_page()
+        page.goto(f"{url}/?lang=zh-CN")
+        page.click("form button")
+        page.wait_for_selector("huzheng-code .code svg")
+        scene = stage.scanned(who, cast(Any, None), "32", code=read_screen(page))
+        scene.asked_and_shown()
+        agree(page, scene)
+        with page.expect_download() as download:
+            page.click("[data-key=receipt]")
+        receipt = Path(download.value.path()).read_text(encoding="utf-8")
     stage.books()
     row, ring = scene.row(), stage.province(code).office.ring
     ours = open_receipt(receipt, ring, side="citizen", now=stage.clock.now()).claims
@@ -706,3 +719,118 @@ def test_every_view_is_legible_and_axe_finds_nothing(pick_up: Callable[..., Hand
     hand.shop.deliver(showing_id, "holder_match", "registration_date")
     hand.page.wait_for_selector("huzheng-code .facts")
     legible("result")
+
+
+# The history, and the counter's code ---------------------------------------------------------------------------
+
+
+def looking_back(hand: Hand, look: str, *entries: dict[str, Any], silent: tuple[str, ...] = ()) -> Page:
+    """Sign in with the history in view, and let the provinces answer."""
+    hand.page.goto(f"{hand.url}/?view=history&{look}")
+    hand.page.click("form button")
+    answered(hand, "history", {"entries": entries, "silent": silent, "earlier": None})
+    hand.page.wait_for_selector("huzheng-code [role=status].part", state="detached")
+    return hand.page
+
+
+def answered(hand: Hand, kind: str, found: dict[str, Any]) -> None:
+    """Answer what the element has asked the provinces; its question comes with its request."""
+    for _ in range(200):
+        if hand.shop.answer(kind, found):
+            return
+        hand.page.wait_for_timeout(50)
+    raise AssertionError("the element asks for nothing")
+
+
+def test_who_saw_my_certificates_is_read_and_objected_to(pick_up: Callable[..., Hand]) -> None:
+    hand = pick_up()
+    given = past_entry(2)
+    refused = past_entry(1, "REFUSED", "HOLDER_MISMATCH", unit_zh=None, unit_en=None, receipt=None)
+    page = looking_back(hand, "lang=zh-CN", given, refused, silent=("34",))
+    expect(hand.title()).to_have_text("谁看过我的证照")
+    expect(page.locator("huzheng-code .note >> nth=1")).to_contain_text("有省份暂时没有答复")
+    first, second = page.locator("huzheng-code .past").all()
+    expect(first.locator("summary")).to_contain_text("已提供")
+    expect(first.locator("summary")).to_contain_text("南京市玄武区不动产登记中心")
+    expect(second.locator("summary")).to_contain_text("没有提供")
+    expect(second.locator("summary")).to_contain_text(given["unit"])  # a name that no register knew is not made up
+    hand.picture("history")
+    usable(page)
+    first.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(first).to_contain_text("证照字号")
+    expect(first).to_contain_text("case 2026-0001")
+    with page.expect_download() as download:
+        hand.press(f"'receipt-{given['entry']}'")
+    assert Path(download.value.path()).read_text(encoding="utf-8") == given["receipt"]
+    hand.press(f"'wrong-{given['entry']}'")
+    hand.press("object")
+    expect(first.locator(".error")).to_have_text("请先选择一种情况")
+    page.check("[value=DATA_WRONG]")
+    page.fill("[data-key=words]", "登记日期不对")
+    hand.picture("history-objection")
+    usable(page)
+    hand.press("object")
+    answered(hand, "objection", {"number": "31-000017"})
+    expect(first).to_contain_text("您的异议31-000017正在处理")
+    sent = [
+        json.loads(body)
+        for method, url, body, _ in hand.asked
+        if (method, url) == ("POST", f"{hand.url}/wallet/objection")
+    ]
+    assert [(each["entry"], each["kind"], each["text"]) for each in sent] == [
+        (given["entry"], "DATA_WRONG", "登记日期不对")
+    ]
+    assert not any(given["entry"] in url for _, url, *_ in hand.asked)
+
+
+def test_an_empty_history_says_so_in_large_english(pick_up: Callable[..., Hand]) -> None:
+    hand = pick_up()
+    page = looking_back(hand, "lang=en&large=1")
+    expect(hand.title()).to_have_text("Who saw my certificates")
+    expect(page.locator("huzheng-code .view")).to_contain_text("No counter has asked about your certificates yet.")
+    expect(page.locator("huzheng-code .note >> nth=0")).to_be_empty()
+    page.evaluate("document.querySelector('huzheng-code').removeAttribute('view')")  # from the history to the code
+    page.wait_for_selector("huzheng-code .code svg")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_what_is_no_counters_code_is_said_on_the_phone(pick_up: Callable[..., Hand]) -> None:
+    hand = pick_up()
+    page = hand.open("lang=en")
+    hand.press("scan")
+    expect(hand.title()).to_have_text("Scan the counter's code")
+    page.fill("[data-key=counter]", "https://example.com/pay")
+    hand.press("send")
+    expect(page.locator("huzheng-code .error")).to_have_text("That is not a counter's code.")
+    hand.picture("scan")
+    usable(page)
+    assert hand.count("POST /wallet/counter") == 0
+    hand.press("back")
+    page.wait_for_selector("huzheng-code .code svg")
+    assert page.evaluate("document.querySelector('huzheng-code').shadowRoot.activeElement.dataset.key") == "scan"
+
+
+@pytest.mark.full
+def test_a_phone_that_reads_the_counters_code_ends_in_the_real_countrys_history(
+    chromium: Browser, stage: Stage
+) -> None:
+    scene = stage.scene("31", "32", "33")
+    type_ = scene.who.stories[0].type
+    asked = ask(stage, scene.client, scene.who, code=None, matter=MATTER_OF[type_], type_=type_)
+    scene = replace(scene, asked=asked)
+    with in_front_of(stage, scene.who) as url, chromium.new_context(viewport=PHONE, locale="zh-CN") as context:
+        page = context.new_page()
+        page.goto(f"{url}/?lang=zh-CN")
+        page.click("form button")
+        page.click("[data-key=scan]")
+        page.fill("[data-key=counter]", scene.client.invite(asked))
+        with page.expect_response("**/wallet/counter"):
+            page.click("[data-key=send]")
+        stage.pump()
+        page.wait_for_selector("huzheng-code .digits")
+        agree(page, scene)
+        with page.expect_response("**/wallet/history"):
+            page.goto(f"{url}/?lang=zh-CN&view=history")
+        stage.pump()
+        expect(page.locator("huzheng-code .past summary b")).to_have_text("已提供")

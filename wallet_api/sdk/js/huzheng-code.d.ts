@@ -36,6 +36,48 @@ export interface Answer {
   declarations: string[];
 }
 
+/** What the citizen agrees to before a scan. `offer` is `offerDigest` of the offer that was read. */
+export interface StandingAnswer {
+  showing: string;
+  unit: string;
+  matter: string;
+  certificate: string;
+  declarations: string[];
+  offer: string;
+}
+
+/** One entry of the history, as GET /v1/history/lookups/{id} tells it. */
+export interface PastEntry {
+  entry: string;
+  way: "app" | "card";
+  unit: string;
+  unit_zh: string | null;
+  unit_en: string | null;
+  window: string;
+  window_name: string | null;
+  matter: string;
+  matter_zh: string | null;
+  matter_en: string | null;
+  type: string;
+  fields: { name: string; label_zh: string; label_en: string }[];
+  cause: string;
+  outcome: "ASKED" | "PASSED" | "REFUSED" | "DECLINED" | "TIMED_OUT" | "WITHDRAWN" | "UNDETERMINED";
+  reason: string | null;
+  sentence: Both | null;
+  receipt: string | null;
+  objection: string | null;
+  asked_at: string;
+  ended_at: string | null;
+}
+
+/** What your server answers to GET /history. */
+export interface PastAnswer {
+  done: boolean;
+  entries: PastEntry[];
+  silent: string[];
+  earlier: string | null;
+}
+
 export type State =
   | "OPEN"
   | "CLAIMED"
@@ -115,6 +157,8 @@ export function deviceFor(account: string): Promise<Device>;
 export function deviceOf(account: string): Promise<Device | undefined>;
 export function forgetDevice(account: string): Promise<void>;
 export function signApproval(device: Device, who: Who, answer: Answer, nowMs: number): Promise<string>;
+export function signStanding(device: Device, who: Who, answer: StandingAnswer, nowMs: number): Promise<string>;
+export function offerDigest(offer: Record<string, unknown>): Promise<string>;
 export function httpFetcher(base: string, headers?: Record<string, string>): Fetcher;
 export function define(name: string): void;
 

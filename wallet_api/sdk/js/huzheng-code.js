@@ -17,9 +17,17 @@
 //   POST /answer      {approval}     → {}            POST /withdrawal  {approval} → {}
 //   POST /close       {}             → {}            GET  /receipt                → {receipt}
 //   POST /twin        {}             → {spaced, expires_in}: twelve digits, when a citizen asks for them
+//   POST /counter     {counter}      → {}: the code that the phone has read off the counter's screen
+//   GET  /counter                    → {state}: PENDING, or TAKEN once the counter has this phone
+//
+// and, for view="history" (who saw my certificates):
+//
+//   POST /history     {device, earlier}          → {}: look; `earlier` is null, or where the last look ended
+//   GET  /history                                → {done, entries, silent, earlier}
+//   POST /objection   {device, entry, kind, text} → {}        GET /objection → {number}: null until it has arrived
 //
 // Attributes: base, account (your opaque name for the signed-in person: each has a device key of its own), lang ("zh-CN" or
-// "en"; by default the page's), large, manual (wait for show()), stylesheet (where huzheng-code.css lies, for browsers that
+// "en"; by default the page's), large, view ("history" in place of showing), manual (wait for show()), stylesheet (where huzheng-code.css lies, for browsers that
 // cannot construct style sheets). Property: fetcher, to replace the line (CSRF tokens, a native bridge).
 // Events: huzheng-state {state, version, reason, result}, huzheng-error {code, sentence, next, requestId, offline, facts}.
 //
@@ -114,6 +122,55 @@ const WORDS = {
     "error.retry": "重试",
     "error.key": "本机没有登录时的签名钥匙，请重新出示。",
     "error.insecure": "本机浏览器不能保存签名钥匙。请升级应用，或改用身份证办理。",
+    "scan.link": "扫窗口的码",
+    "scan.title": "扫窗口的码",
+    "scan.lead": "窗口亮出码时，在这里扫它，不必出示您的码。扫后仍由您决定是否同意。",
+    "scan.camera": "把窗口的码放进框内",
+    "scan.paste": "不能扫码时，从窗口页面复制码的文字，贴在这里",
+    "scan.send": "送出",
+    "scan.busy": "正在联系窗口……",
+    "scan.taken": "窗口已收到，请稍候",
+    "scan.back": "改为出示我的码",
+    "scan.error.first": "另一部手机先扫了这个码。请扫窗口的下一个码。",
+    "scan.error.over": "这个码已经过期。请扫窗口现在显示的码。",
+    "scan.error.kind": "这不是窗口的码。",
+    "past.title": "谁看过我的证照",
+    "past.lead": "谁请求过您的证照，每一次都在这里；四地的应用和窗口都包括。",
+    "past.busy": "正在查询四地的记录……",
+    "past.none": "还没有窗口请求过您的证照。",
+    "past.silent": "有省份暂时没有答复，那里的记录可能没有列出。",
+    "past.again": "重新查询",
+    "past.earlier": "更早的记录",
+    "past.who": "谁请求",
+    "past.card": "身份证，没有用手机",
+    "past.how": "怎样出示",
+    "past.for": "办什么事",
+    "past.given": "提供了什么",
+    "past.wanted": "请求什么",
+    "past.cause": "窗口填写的理由",
+    "past.when": "请求时间",
+    "past.receipt.none": "这一次在发出请求之前就停止了，没有回执。",
+    "past.objection": "您的异议{number}正在处理。",
+    "past.ASKED": "进行中",
+    "past.PASSED": "已提供",
+    "past.REFUSED": "没有提供",
+    "past.DECLINED": "您没有同意",
+    "past.TIMED_OUT": "已超过答复时间",
+    "past.WITHDRAWN": "授权已撤回",
+    "past.UNDETERMINED": "需人工核对",
+    "wrong.open": "有问题",
+    "wrong.title": "哪里有问题？",
+    "wrong.lead": "请选择一种情况。这一次的经过和回执会自动附上。",
+    "kind.UNIT_CANNOT_RETRIEVE": "窗口调取不到我的证照",
+    "kind.UNIT_CANNOT_VERIFY": "窗口核验不了我的证照",
+    "kind.CITIZEN_CANNOT_OBTAIN": "我找不到自己的证照",
+    "kind.CITIZEN_CANNOT_SHOW": "我出示不了自己的证照",
+    "kind.DATA_WRONG": "证照或这条记录的内容不对",
+    "wrong.text": "补充说明（可以不填）",
+    "wrong.send": "提交异议",
+    "wrong.sending": "正在提交……",
+    "wrong.error.kind": "请先选择一种情况",
+    "wrong.error.text": "请去掉补充说明里的特殊控制符",
   },
   en: {
     "show.title": "Show your code",
@@ -201,6 +258,55 @@ const WORDS = {
     "error.retry": "Try again",
     "error.key": "The signing key of your sign-in is not on this phone. Please show again.",
     "error.insecure": "This browser cannot keep a signing key. Please update the app, or use your ID card at the counter.",
+    "scan.link": "Scan the counter's code",
+    "scan.title": "Scan the counter's code",
+    "scan.lead": "When the counter shows a code, scan it here instead of showing yours. You still decide afterwards.",
+    "scan.camera": "Hold the counter's code inside the frame",
+    "scan.paste": "If you cannot scan, copy the code's text from the counter's page and paste it here",
+    "scan.send": "Send",
+    "scan.busy": "Contacting the counter…",
+    "scan.taken": "The counter has it; one moment",
+    "scan.back": "Show my code instead",
+    "scan.error.first": "Another phone was first. Please scan the counter's next code.",
+    "scan.error.over": "That code is over. Please scan the one that the counter shows now.",
+    "scan.error.kind": "That is not a counter's code.",
+    "past.title": "Who saw my certificates",
+    "past.lead": "Everybody who asked about your certificates is here, whichever of the four apps you showed.",
+    "past.busy": "Asking the four provinces…",
+    "past.none": "No counter has asked about your certificates yet.",
+    "past.silent": "A province does not answer just now; entries from there may be missing.",
+    "past.again": "Look again",
+    "past.earlier": "Earlier entries",
+    "past.who": "Who asked",
+    "past.card": "ID card, without a phone",
+    "past.how": "Shown with",
+    "past.for": "For what",
+    "past.given": "What was given",
+    "past.wanted": "Asked for",
+    "past.cause": "Reason given by the counter",
+    "past.when": "Asked at",
+    "past.receipt.none": "This was stopped before a request was made, so there is no receipt.",
+    "past.objection": "Your objection {number} is being dealt with.",
+    "past.ASKED": "Under way",
+    "past.PASSED": "Given",
+    "past.REFUSED": "Nothing was given",
+    "past.DECLINED": "You did not agree",
+    "past.TIMED_OUT": "The time to answer was over",
+    "past.WITHDRAWN": "Withdrawn",
+    "past.UNDETERMINED": "To be checked by hand",
+    "wrong.open": "Something is wrong",
+    "wrong.title": "What is wrong?",
+    "wrong.lead": "Choose one. What happened and the receipt are attached by themselves.",
+    "kind.UNIT_CANNOT_RETRIEVE": "The counter could not retrieve my certificate",
+    "kind.UNIT_CANNOT_VERIFY": "The counter could not check my certificate",
+    "kind.CITIZEN_CANNOT_OBTAIN": "I cannot find my certificate",
+    "kind.CITIZEN_CANNOT_SHOW": "I cannot show my certificate",
+    "kind.DATA_WRONG": "The certificate or this entry is not right",
+    "wrong.text": "In your own words (may stay empty)",
+    "wrong.send": "Send the objection",
+    "wrong.sending": "Sending…",
+    "wrong.error.kind": "Please choose one first",
+    "wrong.error.text": "Please remove control characters from your words",
   },
 };
 
@@ -230,6 +336,7 @@ function speaker(lang) {
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256" };
 const SIGNING = { name: "ECDSA", hash: "SHA-256" };
 const APPROVAL_LIFE_S = 120;
+const STANDING_LIFE_S = 900;
 const DATABASE = "huzheng-code";
 const STORE = "devices";
 
@@ -264,21 +371,34 @@ export function forgetDevice(account) {
  * A signed answer, approval+jwt. `who` is {sub, province}; `answer` is {req, decision, certificate, digits, declarations};
  * `nowMs` is the server's time in milliseconds since 1970.
  */
-export async function signApproval(device, who, answer, nowMs) {
+export function signApproval(device, who, answer, nowMs) {
+  const { req, decision, certificate, digits, declarations } = answer;
+  return sign(device, "approval+jwt", who, { req, decision, certificate, digits, declarations }, APPROVAL_LIFE_S, nowMs);
+}
+
+/** The same for an answer before the scan, standing+jwt: {showing, unit, matter, certificate, declarations, offer}. */
+export function signStanding(device, who, answer, nowMs) {
+  const { showing, unit, matter, certificate, declarations, offer } = answer;
+  return sign(device, "standing+jwt", who, { showing, unit, matter, certificate, declarations, offer }, STANDING_LIFE_S, nowMs);
+}
+
+/** The digest of an offer, over its canonical JSON (members sorted, no blanks, UTF-8): what was read is what is signed. */
+export async function offerDigest(offer) {
+  return base64url(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes(canonical(offer)))));
+}
+
+function canonical(value) {
+  if (Array.isArray(value)) return "[" + value.map(canonical).join(",") + "]";
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  const members = Object.keys(value).sort();
+  return "{" + members.map((name) => JSON.stringify(name) + ":" + canonical(value[name])).join(",") + "}";
+}
+
+async function sign(device, typ, who, claims, life, nowMs) {
   const issued = Math.floor(nowMs / 1000);
-  const header = { alg: "ES256", kid: device.kid, typ: "approval+jwt" };
-  const payload = {
-    iss: who.sub,
-    aud: who.province,
-    iat: issued,
-    exp: issued + APPROVAL_LIFE_S,
-    jti: base64url(crypto.getRandomValues(new Uint8Array(16))),
-    req: answer.req,
-    decision: answer.decision,
-    certificate: answer.certificate,
-    digits: answer.digits,
-    declarations: answer.declarations,
-  };
+  const header = { alg: "ES256", kid: device.kid, typ };
+  const jti = base64url(crypto.getRandomValues(new Uint8Array(16)));
+  const payload = Object.assign({ iss: who.sub, aud: who.province, iat: issued, exp: issued + life, jti }, claims);
   const text = base64url(bytes(JSON.stringify(header))) + "." + base64url(bytes(JSON.stringify(payload)));
   // WebCrypto gives r and s as two numbers of 32 bytes, which is what JWS wants (RFC 7518 §3.4).
   const signature = await crypto.subtle.sign(SIGNING, device.privateKey, bytes(text));
@@ -630,6 +750,316 @@ function facts(state, sheet, gave, say) {
   );
 }
 
+// The counter's code --------------------------------------------------------------------------------------------
+
+const COUNTER_PREFIX = "YRDC:";
+const AGAIN_MS = 700; // between two looks at what becomes of something
+const FRAME_MS = 250;
+// What these mean for a code that the citizen has shown is something else.
+const SCAN_WORDS = { CODE_ALREADY_USED: "scan.error.first", CODE_EXPIRED: "scan.error.over", CODE_MALFORMED: "scan.error.kind" };
+
+function pause(ms) {
+  return new Promise((done) => setTimeout(done, ms));
+}
+
+/** The phone reads the counter's code: by camera where the browser has a reader (BarcodeDetector), else as a text. */
+class Scan {
+  /** `ask(method, path, body)` asks your server, `changed()` draws again, `taken()`: the counter has this phone, `back()`. */
+  constructor(act) {
+    this._act = act;
+    this._camera = "BarcodeDetector" in window && Boolean(navigator.mediaDevices);
+    this._running = true;
+    this._opening = null; // the camera, once it was asked for
+    this._text = "";
+    this._told = ""; // "scan.busy", then "scan.taken", while a code is on its way
+    this._error = null; // (say) → words
+  }
+
+  stop() {
+    this._running = false;
+    this._release();
+  }
+
+  view(say) {
+    const field = el("textarea", { id: "counter", rows: "3", spellcheck: "false", autocomplete: "off", "data-key": "counter", disabled: this._told !== "" });
+    field.value = this._text;
+    field.addEventListener("input", () => (this._text = field.value));
+    const submit = (event) => {
+      event.preventDefault();
+      this._send(field.value);
+    };
+    return [
+      heading(say.t("scan.title")),
+      el("p", { class: "soft" }, say.t("scan.lead")),
+      this._camera ? this._finder(say) : null,
+      el(
+        "form",
+        { class: "part", submit },
+        el("label", { for: "counter" }, say.t("scan.paste")),
+        field,
+        el("p", { class: "error", role: "alert" }, this._error ? this._error(say) : ""),
+        el("button", { "data-key": "send", disabled: this._told !== "" }, say.t(this._told || "scan.send"))
+      ),
+      button(say.t("scan.back"), this._act.back, { class: "quiet", "data-key": "back" }),
+    ];
+  }
+
+  _finder(say) {
+    const video = el("video", { playsinline: true, muted: true, "aria-label": say.t("scan.camera") });
+    video.muted = true; // the attribute alone is not heard on an element that a script made
+    setTimeout(() => this._watch(video));
+    return el("div", { class: "frame finder" }, video);
+  }
+
+  async _watch(video) {
+    try {
+      if (!this._opening) this._opening = navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      video.srcObject = await this._opening;
+      if (!this._running) this._release();
+      await video.play();
+    } catch (problem) {
+      if (!this._running || !video.isConnected) return; // another view has come meanwhile
+      this._camera = false;
+      this._act.changed();
+      return;
+    }
+    const detector = new window.BarcodeDetector({ formats: ["qr_code"] });
+    while (this._running && video.isConnected) {
+      const found = this._told ? [] : await detector.detect(video).catch(() => []);
+      const mine = found.find((each) => each.rawValue.startsWith(COUNTER_PREFIX));
+      if (mine) this._send(mine.rawValue);
+      await pause(FRAME_MS);
+    }
+  }
+
+  _release() {
+    if (this._opening) this._opening.then((stream) => stream.getTracks().forEach((each) => each.stop())).catch(() => null);
+  }
+
+  async _send(found) {
+    if (this._told) return;
+    this._text = found.trim();
+    if (!this._text.startsWith(COUNTER_PREFIX)) {
+      this._refuse((say) => say.t("scan.error.kind"));
+      return;
+    }
+    this._told = "scan.busy";
+    this._error = null;
+    this._act.changed();
+    try {
+      await this._act.ask("POST", "/counter", { counter: this._text });
+      while (this._running && !(await this._taken())) await pause(AGAIN_MS);
+      if (!this._running) return;
+      this._told = "scan.taken";
+      this._act.changed();
+      this._act.taken();
+    } catch (problem) {
+      this._told = "";
+      this._text = "";
+      const key = problem.problem ? SCAN_WORDS[problem.problem.code] : null;
+      this._refuse((say) => (key ? say.t(key) : (problem.words(say) + " " + problem.next(say)).trim()));
+    }
+  }
+
+  async _taken() {
+    try {
+      return (await this._act.ask("GET", "/counter")).body.state === "TAKEN";
+    } catch (problem) {
+      if (problem.offline) return false; // what was sent stays sent
+      throw problem;
+    }
+  }
+
+  _refuse(words) {
+    this._error = words;
+    if (this._running) this._act.changed();
+  }
+}
+
+// The history ---------------------------------------------------------------------------------------------------
+
+const PAST_SHAPES = { PASSED: "pass", REFUSED: "refuse", UNDETERMINED: "check" };
+const KINDS = ["UNIT_CANNOT_RETRIEVE", "UNIT_CANNOT_VERIFY", "CITIZEN_CANNOT_OBTAIN", "CITIZEN_CANNOT_SHOW", "DATA_WRONG"];
+const MOST_WORDS = 500;
+
+/** Who saw my certificates: the newest first, each with what was given, its receipt, and a way to object. */
+class Past {
+  /** `ask(method, path, body)` asks your server, `device()` gives the key's public half, `changed()` draws again,
+   *  `save(receipt)` downloads one, `running()` says whether anybody still looks. */
+  constructor(act) {
+    this._act = act;
+    this._entries = [];
+    this._silent = [];
+    this._earlier = null;
+    this._busy = true;
+    this._failure = null;
+    this._open = new Set();
+    this._draft = null; // {entry, kind, text, error, busy}: what the citizen has against an entry
+  }
+
+  /** Ask the four provinces; `from` is where the last look ended, null for the newest. */
+  async look(from) {
+    Object.assign(this, { _busy: true, _failure: null });
+    if (!from) this._entries = [];
+    this._act.changed();
+    try {
+      await this._act.ask("POST", "/history", { device: await this._act.device(), earlier: from });
+      const found = await this._done();
+      if (!found) return;
+      this._entries = this._entries.concat(found.entries);
+      Object.assign(this, { _silent: found.silent, _earlier: found.earlier });
+    } catch (problem) {
+      this._failure = problem;
+      this._act.tell(problem);
+    }
+    this._busy = false;
+    if (this._act.running()) this._act.changed();
+  }
+
+  async _done() {
+    for (;;) {
+      if (!this._act.running()) return null;
+      const got = (await this._act.ask("GET", "/history")).body;
+      if (got.done) return got;
+      await pause(AGAIN_MS);
+    }
+  }
+
+  view(say) {
+    const again = button(say.t("past.again"), () => this.look(null), { class: "quiet", "data-key": "again" });
+    const rest = this._failure
+      ? [el("p", { class: "error", role: "alert" }, (this._failure.words(say) + " " + this._failure.next(say)).trim()), again]
+      : [
+          this._busy ? el("p", { class: "part", role: "status" }, say.t("past.busy")) : null,
+          !this._busy && !this._entries.length ? el("p", { class: "part" }, say.t("past.none")) : null,
+          !this._busy && this._earlier ? button(say.t("past.earlier"), () => this.look(this._earlier), { class: "quiet", "data-key": "earlier" }) : null,
+          !this._busy && this._silent.length ? again : null,
+        ];
+    return [
+      heading(say.t("past.title")),
+      el("p", { class: "soft" }, say.t("past.lead")),
+      this._silent.length && !this._busy ? el("p", { class: "note" }, say.t("past.silent")) : null,
+      ...this._entries.map((each) => this._entry(each, say)),
+      ...rest,
+    ];
+  }
+
+  _entry(entry, say) {
+    const key = entry.entry;
+    const shape = PAST_SHAPES[entry.outcome] || "wait"; // what the citizen chose is no alarm
+    const unit = say.named(entry, "unit") || entry.unit;
+    const box = el(
+      "details",
+      { class: "part past" },
+      el(
+        "summary",
+        { "data-key": "past-" + key },
+        icon(shape),
+        el("span", { class: shape }, el("b", {}, say.t("past." + entry.outcome) || entry.outcome), el("span", {}, unit), el("span", { class: "soft figures" }, say.when(entry.asked_at)))
+      ),
+      this._open.has(key) ? this._facts(entry, say) : null
+    );
+    box.open = this._open.has(key);
+    box.addEventListener("toggle", () => {
+      if (box.open === this._open.has(key)) return; // our own drawing
+      if (box.open) this._open.add(key);
+      else this._open.delete(key);
+      this._act.changed();
+    });
+    return box;
+  }
+
+  _facts(entry, say) {
+    const row = (term, ...what) => el("div", {}, el("dt", {}, term), el("dd", {}, ...what));
+    const gave = entry.outcome === "PASSED";
+    return el(
+      "div",
+      {},
+      entry.sentence ? el("p", {}, say.side(entry.sentence)) : null,
+      el(
+        "dl",
+        {},
+        row(say.t("past.who"), windowOf(entry, say)),
+        entry.way === "card" ? row(say.t("past.how"), say.t("past.card")) : null,
+        row(say.t("past.for"), say.named(entry, "matter") || entry.matter, " · ", say.t("type." + entry.type) || entry.type),
+        row(say.t(gave ? "past.given" : "past.wanted"), list(entry.fields.map((each) => say.named(each, "label")), gave ? "yes" : "no")),
+        entry.cause ? row(say.t("past.cause"), el("q", {}, entry.cause)) : null
+      ),
+      entry.receipt
+        ? button(say.t("end.receipt"), () => this._act.save(entry.receipt), { class: "quiet", "data-key": "receipt-" + entry.entry })
+        : el("p", { class: "soft" }, say.t("past.receipt.none")),
+      this._objection(entry, say)
+    );
+  }
+
+  _objection(entry, say) {
+    if (entry.objection) return el("p", { class: "note" }, say.t("past.objection", { number: entry.objection }));
+    const draft = this._draft && this._draft.entry === entry.entry ? this._draft : null;
+    if (!draft) return button(say.t("wrong.open"), () => this._object(entry), { class: "quiet", "data-key": "wrong-" + entry.entry });
+    const words = el("textarea", { rows: "4", maxlength: String(MOST_WORDS), "data-key": "words", "aria-label": say.t("wrong.text") });
+    words.value = draft.text;
+    words.addEventListener("input", () => (draft.text = words.value));
+    const submit = (event) => {
+      event.preventDefault();
+      this._send(entry, draft);
+    };
+    const error = el("p", { class: "error", role: "alert" }, draft.error ? draft.error(say) : "");
+    const choose = (kind) => {
+      Object.assign(draft, { kind, error: null });
+      error.textContent = "";
+    };
+    return el(
+      "form",
+      { submit, novalidate: true },
+      el(
+        "fieldset",
+        { class: "part" },
+        el("legend", {}, say.t("wrong.title")),
+        el("p", { class: "soft" }, say.t("wrong.lead")),
+        ...KINDS.map((kind) => el("label", { class: "choice" }, radio("kind", kind, draft.kind, () => choose(kind)), el("span", {}, say.t("kind." + kind))))
+      ),
+      el("p", { class: "soft" }, say.t("wrong.text")),
+      words,
+      error,
+      el("button", { "data-key": "object", disabled: draft.busy }, say.t(draft.busy ? "wrong.sending" : "wrong.send"))
+    );
+  }
+
+  _object(entry) {
+    this._draft = { entry: entry.entry, kind: null, text: "", error: null, busy: false };
+    this._act.changed();
+  }
+
+  async _send(entry, draft) {
+    if (draft.busy) return;
+    const bad = /[\u0000-\u0009\u000b-\u001f\u007f]/.test(draft.text);
+    draft.error = !draft.kind ? (say) => say.t("wrong.error.kind") : bad ? (say) => say.t("wrong.error.text") : null;
+    draft.busy = !draft.error;
+    this._act.changed();
+    if (draft.error) return;
+    try {
+      await this._act.ask("POST", "/objection", { device: await this._act.device(), entry: entry.entry, kind: draft.kind, text: draft.text });
+      const number = await this._number();
+      if (number === null) return;
+      entry.objection = number;
+      this._draft = null;
+    } catch (problem) {
+      Object.assign(draft, { busy: false, error: (say) => (problem.words(say) + " " + problem.next(say)).trim() });
+      this._act.tell(problem);
+    }
+    if (this._act.running()) this._act.changed();
+  }
+
+  async _number() {
+    for (;;) {
+      if (!this._act.running()) return null;
+      const got = (await this._act.ask("GET", "/objection")).body;
+      if (got.number) return got.number;
+      await pause(AGAIN_MS);
+    }
+  }
+}
+
 // The element ---------------------------------------------------------------------------------------------------
 
 const SLICE_S = 30;
@@ -648,7 +1078,7 @@ const LIVE = ["OPEN", "CLAIMED", "ANSWERED", "CONSENTED", "WITHDRAWING", "UNDETE
  */
 export class HuzhengCode extends HTMLElement {
   static get observedAttributes() {
-    return ["lang", "large", "account", "base"];
+    return ["lang", "large", "account", "base", "view"];
   }
 
   constructor() {
@@ -681,7 +1111,7 @@ export class HuzhengCode extends HTMLElement {
   /** A browser tells of every attribute that stands in the page before it connects the element: those begin nothing. */
   attributeChangedCallback(name, before, after) {
     if (!this._begun || before === after) return;
-    if (name === "account" || name === "base") {
+    if (name === "account" || name === "base" || name === "view") {
       this._pause();
       this._forget();
       this._begin();
@@ -744,6 +1174,8 @@ export class HuzhengCode extends HTMLElement {
     this._drawn = "";
     this._twin = null; // {spaced, until}
     this._noted = 0; // minutes of a wrong clock that the page was told of
+    this._past = null; // the history, while that is what is seen
+    this._endScan();
   }
 
   _account() {
@@ -764,6 +1196,10 @@ export class HuzhengCode extends HTMLElement {
 
   /** Go on with the showing that is under way, or open one. */
   async _enter() {
+    if (this.getAttribute("view") === "history") {
+      await this._lookBack();
+      return;
+    }
     const round = this._round;
     const opens = await this._doing(() => this._enter(), async () => {
       const known = await deviceOf(this._account());
@@ -783,6 +1219,23 @@ export class HuzhengCode extends HTMLElement {
     });
     if (opens) await this.show();
     else this._resume();
+  }
+
+  /** Who saw my certificates, in place of a showing. */
+  async _lookBack() {
+    await this._doing(() => this._lookBack(), async () => {
+      const account = this._account();
+      const past = new Past({
+        ask: (method, path, body) => this._ask(method, path, body),
+        device: async () => (await deviceFor(account)).jwk,
+        changed: () => this._past === past && this._render(),
+        running: () => this._past === past && this.isConnected,
+        save: (receipt) => this._save(receipt),
+        tell: (problem) => this._tell(problem),
+      });
+      this._past = past;
+      await past.look(null);
+    });
   }
 
   _pause() {
@@ -975,6 +1428,27 @@ export class HuzhengCode extends HTMLElement {
     if (lamp) lamp.then((lock) => lock.release()).catch(() => null);
   }
 
+  // Inside: the counter's code
+
+  _beginScan() {
+    this._scan = new Scan({
+      ask: (method, path, body) => this._ask(method, path, body),
+      changed: () => this._render(),
+      taken: () => this._look(),
+      back: () => {
+        this._endScan();
+        this._render();
+        this._focus('[data-key="scan"]');
+      },
+    });
+    this._render();
+  }
+
+  _endScan() {
+    if (this._scan) this._scan.stop();
+    this._scan = null;
+  }
+
   // Inside: drawing
 
   _words() {
@@ -989,7 +1463,9 @@ export class HuzhengCode extends HTMLElement {
 
   _render() {
     const say = this._words();
-    const now = this._failure ? "FAILED" : this._state ? this._state.state : "IDLE";
+    const seen = this._past ? "PAST" : this._state ? this._state.state : "IDLE";
+    const now = this._failure ? "FAILED" : seen === "OPEN" && this._scan ? "SCANNING" : seen;
+    if (now !== "SCANNING") this._endScan();
     const focused = this.shadowRoot.activeElement ? this.shadowRoot.activeElement.getAttribute("data-key") : null;
     this._body.lang = say.lang;
     this._code = null;
@@ -1007,6 +1483,8 @@ export class HuzhengCode extends HTMLElement {
     if (now === "FAILED") return this._failureView(say);
     if (now === "IDLE") return [button(say.t("show.start"), () => this.show(), { "data-key": "show" })];
     if (now === "OPEN") return this._codeView(say);
+    if (now === "PAST") return this._past.view(say);
+    if (now === "SCANNING") return this._scan.view(say);
     if (now === "CLAIMED" && !this._data) return [el("p", { class: "soft" }, say.t("sheet.looking"))];
     if (now === "CLAIMED") return sheetView(this._data, this._choice, say, { agree: () => this._answer("agree"), decline: () => this._answer("decline") });
     if (now === "ANSWERED") return waitingView(say, "wait");
@@ -1033,6 +1511,7 @@ export class HuzhengCode extends HTMLElement {
       this._clock,
       el("p", { class: "soft" }, say.t("show.safe")),
       el("details", { open: Boolean(this._twin) }, el("summary", {}, say.t("help.title")), el("p", { class: "soft" }, say.t("help.tips")), this._twinBox),
+      button(say.t("scan.link"), () => this._beginScan(), { class: "quiet", "data-key": "scan" }),
       button(say.t("show.close"), () => this.stop(), { class: "quiet", "data-key": "close" }),
     ];
   }
@@ -1130,17 +1609,20 @@ export class HuzhengCode extends HTMLElement {
 
   async _receipt() {
     try {
-      const got = await this._ask("GET", "/receipt");
-      const address = URL.createObjectURL(new Blob([got.body.receipt], { type: "application/jwt" }));
-      const link = el("a", { href: address, download: "huzheng-receipt.jwt" });
-      this._body.append(link);
-      link.click();
-      this._body.removeChild(link);
-      setTimeout(() => URL.revokeObjectURL(address), 10000);
+      this._save((await this._ask("GET", "/receipt")).body.receipt);
     } catch (problem) {
       this._tell(problem);
       this._say(problem.words(this._words()));
     }
+  }
+
+  _save(receipt) {
+    const address = URL.createObjectURL(new Blob([receipt], { type: "application/jwt" }));
+    const link = el("a", { href: address, download: "huzheng-receipt.jwt" });
+    this._body.append(link);
+    link.click();
+    this._body.removeChild(link);
+    setTimeout(() => URL.revokeObjectURL(address), 10000);
   }
 }
 
@@ -1240,6 +1722,17 @@ button:focus-visible, input:focus-visible { outline: 3px solid var(--hz-accent);
 .outcome.pass > svg { color: var(--hz-pass); }
 .outcome.refuse > svg { color: var(--hz-refuse); }
 .outcome.check > svg { color: var(--hz-check); }
+.finder video { display: block; width: 100%; height: auto; }
+textarea { font: inherit; display: block; width: 100%; margin: 8px 0; padding: 8px 12px; border: 1px solid var(--hz-line); border-radius: 12px; color: inherit; background: var(--hz-paper); }
+textarea:focus-visible, summary:focus-visible { outline: 3px solid var(--hz-accent); outline-offset: 3px; }
+.past summary { display: flex; align-items: flex-start; padding: 4px 0; color: var(--hz-ink); font-weight: 400; }
+.past summary > svg { margin-top: 2px; width: 1.6em; height: 1.6em; }
+.past summary > span > * { display: block; }
+.past summary::after { content: ""; flex: none; margin: 8px 4px 0 auto; width: 10px; height: 10px; border: solid var(--hz-accent); border-width: 0 3px 3px 0; transform: rotate(45deg); }
+.past[open] summary::after { margin-top: 14px; transform: rotate(225deg); }
+.past .pass b { color: var(--hz-pass); }
+.past .refuse b { color: var(--hz-refuse); }
+.past .check b { color: var(--hz-check); }
 dl > div { padding: 8px 0; border-bottom: 1px solid #d5dbe1; }
 dl > div:last-child { border-bottom: 0; }
 dt { color: var(--hz-soft); font-size: var(--hz-small); }

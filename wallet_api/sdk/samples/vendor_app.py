@@ -48,6 +48,9 @@ def create_app(wallet: Wallet, login: Login, citizens: Mapping[str, Citizen], *,
     app.secret_key = secrets.token_bytes(32)
     app.config.update(SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_HTTPONLY=True)
     shown: dict[str, str] = {}  # who → the id of their showing; your database in real life
+    came: dict[str, str] = {}  # who → the counter's code that their phone has read
+    looked: dict[str, str] = {}  # who → their look at the history
+    objected: dict[str, str] = {}  # who → their last objection
     heard: dict[str, Mapping[str, Any]] = {}  # webhook messages by id: one may come twice
 
     def citizen() -> Citizen:
@@ -63,20 +66,18 @@ def create_app(wallet: Wallet, login: Login, citizens: Mapping[str, Citizen], *,
         answer.set_etag(f"{showing.showing_id}-{showing.version}")
         return make_response(answer.make_conditional(request))
 
-    @app.post("/wallet/show")
-    def show() -> Response:
+    def signed_in(device: Mapping[str, str]) -> str:
+        """A fresh login assertion of whoever is signed in, for the key of their phone."""
         person, now = citizen(), wallet.server_now()
         # Let the person unlock the app here (face, fingerprint, PIN): auth_time is when they did, at most 60 s ago.
-        holder = login.assertion(
-            sub=person.sub,
-            name=person.name,
-            id_number=person.id_number,
-            device=request.get_json()["device"],
-            auth_time=now,
-            now=now,
+        return login.assertion(
+            sub=person.sub, name=person.name, id_number=person.id_number, device=device, auth_time=now, now=now
         )
-        showing = wallet.open_showing(holder)
-        shown[person.sub] = showing.showing_id
+
+    @app.post("/wallet/show")
+    def show() -> Response:
+        showing = wallet.open_showing(signed_in(request.get_json()["device"]))
+        shown[citizen().sub] = showing.showing_id
         return told(showing)
 
     @app.get("/wallet/state")
@@ -93,6 +94,16 @@ def create_app(wallet: Wallet, login: Login, citizens: Mapping[str, Citizen], *,
     def twin() -> ResponseReturnValue:
         made = wallet.twin(showing_id())
         return {"spaced": made.spaced, "expires_in": made.expires_in}
+
+    @app.post("/wallet/counter")
+    def read_counter() -> ResponseReturnValue:
+        came[citizen().sub] = wallet.read_counter(showing_id(), request.get_json()["counter"])
+        return {}
+
+    @app.get("/wallet/counter")
+    def see_counter() -> ResponseReturnValue:
+        taken = wallet.counter_taken(showing_id(), came.get(citizen().sub) or abort(404))
+        return {"state": "TAKEN" if taken else "PENDING"}
 
     @app.get("/wallet/sheet")
     def sheet() -> ResponseReturnValue:
@@ -116,6 +127,31 @@ def create_app(wallet: Wallet, login: Login, citizens: Mapping[str, Citizen], *,
     @app.get("/wallet/receipt")
     def receipt() -> ResponseReturnValue:
         return {"receipt": wallet.receipt(showing_id())}
+
+    @app.post("/wallet/history")
+    def look_back() -> ResponseReturnValue:
+        asked = request.get_json()
+        looked[citizen().sub] = wallet.look_back(signed_in(asked["device"]), earlier=asked["earlier"])
+        return {}
+
+    @app.get("/wallet/history")
+    def history() -> ResponseReturnValue:
+        look = looked.get(citizen().sub) or abort(404)
+        found = wallet.whole_history(look)
+        entries = [dict(each.raw) for each in found.entries]
+        return {"done": found.done, "entries": entries, "silent": found.silent, "earlier": found.earlier}
+
+    @app.post("/wallet/objection")
+    def object_to() -> ResponseReturnValue:
+        said = request.get_json()
+        holder = signed_in(said["device"])
+        mine = wallet.object_to(said["entry"], holder, kind=said["kind"], text=said["text"])
+        objected[citizen().sub] = mine.objection_id
+        return {}
+
+    @app.get("/wallet/objection")
+    def objection() -> ResponseReturnValue:
+        return {"number": wallet.objection(objected.get(citizen().sub) or abort(404)).number}
 
     @app.errorhandler(WalletError)
     def tell(problem: WalletError) -> ResponseReturnValue:

@@ -16,16 +16,20 @@ What the client does so that you need not:
 
 from . import webhook
 from .answers import (
+    Attempt,
     Both,
     Certificate,
     Code,
     Declaration,
+    Deliveries,
+    Delivery,
     Event,
     Events,
     Field,
     Form,
     Holdings,
     Lookup,
+    Persona,
     Request,
     Result,
     Sheet,
@@ -35,16 +39,20 @@ from .answers import (
 )
 from .client import Wallet
 from .errors import FieldError, Refused, TokenRefused, Unavailable, WalletError, WebhookRefused
+from .express import Matter, Offer, Offered, Unit
 from .history import Entry, Objection, Past
 from .keys import Key, load_key, new_key
 from .line import Times
 from .login import Login
 
 __all__ = [
+    "Attempt",
     "Both",
     "Certificate",
     "Code",
     "Declaration",
+    "Deliveries",
+    "Delivery",
     "Entry",
     "Event",
     "Events",
@@ -55,8 +63,12 @@ __all__ = [
     "Key",
     "Login",
     "Lookup",
+    "Matter",
     "Objection",
+    "Offer",
+    "Offered",
     "Past",
+    "Persona",
     "Refused",
     "Request",
     "Result",
@@ -67,6 +79,7 @@ __all__ = [
     "TokenRefused",
     "Twin",
     "Unavailable",
+    "Unit",
     "Wallet",
     "WalletError",
     "WebhookRefused",

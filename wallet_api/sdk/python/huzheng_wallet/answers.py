@@ -206,6 +206,52 @@ class Events:
     more: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of a delivery. `status` is None where nobody answered, `failure` None where it was accepted."""
+
+    attempt: int
+    at: datetime
+    status: int | None
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One event on its way to one of your endpoints. `delivery_id` is the `webhook-id` of every try.
+
+    `state` is WAITING, ACCEPTED or GIVEN_UP; what was given up waits for `Wallet.resend`.
+    """
+
+    delivery_id: str
+    event_id: str
+    type: str
+    url: str
+    state: str
+    attempts: tuple[Attempt, ...]
+    next_try_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliveries:
+    """One page of deliveries, newest first. `next` is None on the last one."""
+
+    deliveries: tuple[Delivery, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Persona:
+    """One of the invented people of a sandbox; `id` is what the sandbox's login wants to know. The name is masked."""
+
+    id: str
+    app: str
+    province: str
+    name: str
+    note: Both
+    raw: Mapping[str, Any] = field(repr=False, compare=False)
+
+
 def instant(text: str) -> datetime:
     """RFC 3339 as an aware datetime; ValueError."""
     found = datetime.fromisoformat(text)

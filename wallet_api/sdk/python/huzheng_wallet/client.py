@@ -1,7 +1,7 @@
 """One province's wallet_api, as a vendor's server uses it.
 
-Reading order: open, look, close · the code · request, answers, receipt · lookups · history · events ·
-asking.
+Reading order: open, look, close · the code · the counter's code · before the scan · request, answers, receipt · lookups ·
+history · events · webhooks · the sandbox · asking.
 
 A `Wallet` may be shared by all threads of a process; make one at the start and keep it.
 """
@@ -12,7 +12,8 @@ import json
 import secrets
 from base64 import urlsafe_b64decode
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from threading import Lock
 from typing import Any, TypeVar
@@ -20,9 +21,24 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
-from . import history, reading
-from .answers import Code, Event, Events, Form, Lookup, Request, Showing, Taken, Twin, instant
+from . import express, history, reading
+from .answers import (
+    Code,
+    Deliveries,
+    Delivery,
+    Event,
+    Events,
+    Form,
+    Lookup,
+    Persona,
+    Request,
+    Showing,
+    Taken,
+    Twin,
+    instant,
+)
 from .errors import not_understood
+from .express import Offered
 from .history import Objection, Past
 from .keys import Key, load_key
 from .line import Line, Question, Reply, Times
@@ -122,6 +138,56 @@ class Wallet:
         """Twelve digits instead of the code, good for 60 s. Ask only when the citizen says that scanning does not work."""
         return self._post(f"/v1/showings/{_part(showing_id)}/twin", None, reading.twin)
 
+    # The counter's code -------------------------------------------------------------------------------------
+
+    def read_counter(self, showing_id: str, counter: str, *, idempotency_key: str | None = None) -> str:
+        """Hand in the code that the phone has read off the counter's screen (`YRDC:…`); returns the id of the errand.
+
+        The first phone that reads a counter's code has the counter. What it asks then appears in the showing.
+        """
+        path = f"/v1/showings/{_part(showing_id)}/counter"
+        return self._post(path, {"counter": counter}, lambda told: str(told["come_id"]), key=idempotency_key)
+
+    def counter_taken(self, showing_id: str, come_id: str) -> bool:
+        """Whether the counter has taken the phone. Poll it until it has; Refused where another phone was first
+        (CODE_ALREADY_USED) or its code is over (CODE_EXPIRED)."""
+        path = f"/v1/showings/{_part(showing_id)}/counter/{_part(come_id)}"
+        return self._get(path, lambda told: told["state"] == "TAKEN")
+
+    # Before the scan ----------------------------------------------------------------------------------------
+
+    def ask_offer(
+        self,
+        desk: str,
+        *,
+        unit: str | None = None,
+        matter: str | None = None,
+        type: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> str:
+        """Ask the register of the province `desk` (its code); returns the offer's id, and the answer is there after a moment.
+
+        Without `unit`, `matter` and `type`: which units take an answer before the scan, and in what. With all three: the
+        words that the citizen reads before giving one.
+        """
+        body = {"desk": desk, "unit": unit, "matter": matter, "type": type}
+        return self._post("/v1/offers", body, lambda told: str(told["offer_id"]), key=idempotency_key)
+
+    def offer(self, offer_id: str) -> Offered:
+        """The register's answer, once `done`. Words that are not those of their digest are Unavailable(NOT_UNDERSTOOD)."""
+        return self._get(f"/v1/offers/{_part(offer_id)}", express.offered)
+
+    def stand(self, showing_id: str, standing: str) -> Taken:
+        """Hand in an agreement given before the scan (standing+jwt), which the phone's device key signed over the offer.
+        If the counter asks for exactly that, the consent is given at once; for anything else the sheet comes as always."""
+        path = f"/v1/showings/{_part(showing_id)}/standing"
+        return self._send("PUT", path, {"standing": standing}, reading.taken)
+
+    def take_back(self, showing_id: str) -> None:
+        """Take that agreement back, before any counter has asked."""
+        path = f"/v1/showings/{_part(showing_id)}/standing"
+        self._ask(Question(method="DELETE", path=path, headers={"Accept": _JSON}))
+
     # Request, answers, receipt ------------------------------------------------------------------------------
 
     def request_to_approve(self, showing_id: str) -> Request:
@@ -173,10 +239,20 @@ class Wallet:
         query = urlencode({"limit": limit, **({"cursor": cursor} if cursor else {})})
         return self._get(f"/v1/history/lookups/{_part(look_id)}?{query}", history.past)
 
-    def object_to(self, entry: str, holder: str, *, kind: str, text: str = "") -> Objection:
+    def whole_history(self, look_id: str) -> Past:
+        """All parts of a look as one; not `done`, and empty, while the provinces are being asked."""
+        whole = self.history(look_id, limit=50)
+        while whole.next is not None:
+            part = self.history(look_id, cursor=whole.next, limit=50)
+            whole = replace(part, entries=(*whole.entries, *part.entries))
+        return whole
+
+    def object_to(
+        self, entry: str, holder: str, *, kind: str, text: str = "", idempotency_key: str | None = None
+    ) -> Objection:
         """Object to an entry ("something is wrong"). `kind` is as the interface lists them, for instance DATA_WRONG."""
         body = {"holder": holder, "kind": kind, "text": text}
-        return self._post(f"/v1/history/{_part(entry)}/objections", body, history.objection)
+        return self._post(f"/v1/history/{_part(entry)}/objections", body, history.objection, key=idempotency_key)
 
     def objection(self, objection_id: str) -> Objection:
         """An objection, with its number once it has arrived."""
@@ -185,14 +261,42 @@ class Wallet:
     # Events -------------------------------------------------------------------------------------------------
 
     def events(self, after: str | None = None, limit: int = 50) -> Events:
-        """All events of your app behind `after` (`next` of the page before), at most `limit` (1 to 200). Nothing is left
+        """All events of your app behind `after` (`next` of the page before), at most `limit` (1 to 100). Nothing is left
         out, however long you were away; webhooks bring the same events sooner."""
         query = urlencode({"limit": limit, **({"after": after} if after else {})})
         return self._get(f"/v1/events?{query}", reading.events)
 
+    def pages(self, after: str | None = None, limit: int = 100) -> Iterator[Events]:
+        """All there is behind `after`, page after page, until nothing is left for now. Keep each page's `next` once you are
+        done with its events, and begin there the next time: so nothing is lost where you stop in the middle."""
+        while True:
+            page = self.events(after, limit)
+            yield page
+            if not page.more:
+                return
+            after = page.next
+
     def timeline(self, showing_id: str) -> tuple[Event, ...]:
         """What happened to one showing, oldest first: for your support and your logs."""
         return self._get(f"/v1/showings/{_part(showing_id)}/events", reading.timeline)
+
+    # Webhooks -----------------------------------------------------------------------------------------------
+
+    def deliveries(self, after: str | None = None, limit: int = 50) -> Deliveries:
+        """What was sent to your endpoints, newest first, with every try: at most `limit` (1 to 100) behind `after`."""
+        query = urlencode({"limit": limit, **({"after": after} if after else {})})
+        return self._get(f"/v1/webhooks/deliveries?{query}", reading.deliveries)
+
+    def resend(self, delivery_id: str, *, idempotency_key: str | None = None) -> Delivery:
+        """Send an event again, under the same `webhook-id`. Refused(STATE_FORBIDS) while it is still being tried."""
+        path = f"/v1/webhooks/deliveries/{_part(delivery_id)}/resend"
+        return self._post(path, None, reading.delivery, key=idempotency_key)
+
+    # The sandbox --------------------------------------------------------------------------------------------
+
+    def personas(self) -> tuple[Persona, ...]:
+        """Who can be shown in a sandbox; Refused(ROUTE_UNKNOWN) in live, where there is no such thing."""
+        return self._get("/v1/sandbox/personas", reading.personas)
 
     # Asking -------------------------------------------------------------------------------------------------
 
@@ -208,13 +312,21 @@ class Wallet:
         *,
         key: str | None = None,
     ) -> T:
-        headers = {
-            "Accept": _JSON,
-            "Idempotency-Key": key or secrets.token_urlsafe(16),  # one for all tries
-            **({"Content-Type": _JSON} if body is not None else {}),
-        }
+        once = {"Idempotency-Key": key or secrets.token_urlsafe(16)}  # one for all tries
+        return self._send("POST", path, body, build, headers=once)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        build: Callable[[Mapping[str, Any]], T],
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        whole = {"Accept": _JSON, **(headers or {}), **({"Content-Type": _JSON} if body is not None else {})}
         sent = b"" if body is None else json.dumps(body).encode()
-        reply = self._ask(Question(method="POST", path=path, headers=headers, body=sent))
+        reply = self._ask(Question(method=method, path=path, headers=whole, body=sent))
         return _understood(reply, lambda: build(json.loads(reply.body)))
 
     def _read(self, path: str, accept: str) -> tuple[Reply, bytes]:

@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from .answers import (
+    Attempt,
     Both,
     Certificate,
     Declaration,
+    Deliveries,
+    Delivery,
     Event,
     Events,
     Field,
     Holdings,
     Lookup,
+    Persona,
     Request,
     Result,
     Sheet,
@@ -158,6 +162,42 @@ def timeline(told: Json) -> tuple[Event, ...]:
 def events(told: Json) -> Events:
     """An EventsSchema."""
     return Events(events=timeline(told), next=told["next"], more=told["more"])
+
+
+def deliveries(told: Json) -> Deliveries:
+    """A DeliveriesSchema."""
+    return Deliveries(deliveries=tuple(delivery(each) for each in told["deliveries"]), next=told["next"])
+
+
+def delivery(told: Json) -> Delivery:
+    """A DeliverySchema."""
+    return Delivery(
+        delivery_id=told["id"],
+        event_id=told["event_id"],
+        type=told["type"],
+        url=told["url"],
+        state=told["state"],
+        attempts=tuple(
+            Attempt(attempt=each["attempt"], at=instant(each["at"]), status=each["status"], failure=each["failure"])
+            for each in told["attempts"]
+        ),
+        next_try_at=instant(told["next_try_at"]) if told["next_try_at"] else None,
+    )
+
+
+def personas(told: Json) -> tuple[Persona, ...]:
+    """A PersonasSchema."""
+    return tuple(
+        Persona(
+            id=each["id"],
+            app=each["app"],
+            province=each["province"],
+            name=each["name"],
+            note=both(each["note"]),
+            raw=each,
+        )
+        for each in told["personas"]
+    )
 
 
 def _pair(told: Json, name: str) -> Both:
