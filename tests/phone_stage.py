@@ -38,6 +38,7 @@ from consent.telling import new_log
 from wallet_api.app import create_app, migrate_store
 from wallet_api.pages import phone_blueprint
 from wallet_api.personas import load_personas
+from wallet_api.profiles.simulators import Simulator, open_simulator
 from wallet_api.settings import Settings
 
 PHONES = {code: f"http://wallet-{code}.sandbox.example" for code in ("31", "32", "33")}  # nobody runs 34
@@ -114,13 +115,16 @@ def past_entry(n: int = 1, outcome: str = "PASSED", reason: str | None = None, *
         "receipt": receipt,
         "receipt_digest": None if receipt is None else to_b64(b"%-32d" % (n + 1)),
         "objection": None,
+        "second_officer": None,
         "asked_at": "2026-11-20T02:00:00Z",
         "ended_at": None if outcome == "ASKED" else "2026-11-20T02:01:00Z",
         **more,
     }
 
 
-def sheet_of(request: str, now: datetime, *, declare: bool = True, type_: str = "marriage") -> dict[str, Any]:
+def sheet_of(
+    request: str, now: datetime, *, declare: bool = True, type_: str = "marriage", together: bool = False
+) -> dict[str, Any]:
     """A sheet as `verifier.sheet` writes it, with the texts of the catalogue's real-estate matter."""
     fields = [
         ("holder_match", "MATCH", "持证人与办件当事人一致", "Holder is the person of this case"),
@@ -155,6 +159,7 @@ def sheet_of(request: str, now: datetime, *, declare: bool = True, type_: str = 
         "retention_zh": "随登记档案保存",
         "retention_en": "Kept with the registration file",
         "cause": "核对共有人 <b>婚姻状况</b>",
+        "together": together,
         "digits": ["47", "12", "83"],
         "declarations": [{"slug": "marital_status", "text_zh": text[0], "text_en": text[1]}] if declare else [],
         "desk": "31",
@@ -173,6 +178,7 @@ class Stage:
     folder: Path
     login_key: SigningKey
     envelope_key: EnvelopeKey
+    simulator: Simulator  # the app's own server
     lines: StringIO
 
     def newest(self) -> ShowingRow:
@@ -303,6 +309,7 @@ def set_stage(folder: Path, clock: Clock, *, code: str = "31") -> Stage:
         showing_key=f"file:{folder}/showing.key",
     )
     (folder / f"handover-{code}.db").write_bytes(empty_store())
+    simulator = open_simulator(code, login_key=login_key, inner=envelope_key.recipient, clock=clock)
     phone = phone_blueprint(
         province=code,
         login_key=login_key,
@@ -311,6 +318,7 @@ def set_stage(folder: Path, clock: Clock, *, code: str = "31") -> Stage:
         phones=PHONES,
         clock=clock,
         sandbox=True,
+        own_code=simulator.hold_up,
     )
     lines = StringIO()
     app = create_app(settings, clock=clock, log=new_log("wallet_api", clock, stream=lines), pages=[phone])
@@ -321,6 +329,7 @@ def set_stage(folder: Path, clock: Clock, *, code: str = "31") -> Stage:
         folder=folder,
         login_key=login_key,
         envelope_key=envelope_key,
+        simulator=simulator,
         lines=lines,
     )
 

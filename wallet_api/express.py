@@ -2,6 +2,7 @@
 
  1. ask     the units of a province, then the offer of one of them: the register's own words, by errand
  2. stand   hand in what the device key signed over that offer; until a counter has asked, it can be taken back
+ 3. stands  look at what was handed in, while it is worth something
 
 This room checks to give a quick answer. Whether the standing answer becomes a consent is judged by the inner network when
 a counter claims the showing.
@@ -19,10 +20,10 @@ from sqlalchemy import Connection, Engine
 from consent.errors import Reason, Refusal
 from consent.keys import KeyRing
 from consent.showing import open_holder
-from consent.standing import open_standing
+from consent.standing import Standing, open_standing
 from consent.states import SHOWING
 from consent.stores import standings
-from consent.stores.base import writing
+from consent.stores.base import reading, writing
 from consent.stores.handover import ShowingRow
 from consent.stores.signals import Signals
 from wallet_api.errands import answered, ask
@@ -59,10 +60,7 @@ class Express:
         asked.
         """
         _open(showing)
-        holder = open_holder(showing.holder_jwt, self.keys, province=self.province, now=showing.opened_at)
-        standing = open_standing(
-            standing_jwt, holder.device, province=self.province, showing_id=showing.showing_id, now=now
-        )
+        standing = self.read(showing, standing_jwt, now=now)
         with writing(self.engine) as connection:
             standings.put(connection, showing.showing_id, standing_jwt, now=now)
         return standing.sealed.digest
@@ -72,6 +70,24 @@ class Express:
         _open(showing)
         with writing(self.engine) as connection:
             standings.take_back(connection, showing.showing_id)
+
+    def stands(self, showing: ShowingRow, *, now: datetime) -> Standing | None:
+        """The standing answer that is kept for a showing; None where there is none or its time is over."""
+        with reading(self.engine) as connection:
+            text = standings.find(connection, showing.showing_id)
+        if text is None:
+            return None
+        try:
+            return self.read(showing, text, now=now)
+        except Refusal:
+            return None
+
+    def read(self, showing: ShowingRow, standing_jwt: str, *, now: datetime) -> Standing:
+        """A standing answer of the showing's own device; Refusal DOCUMENT_… or APPROVAL_MISMATCH."""
+        holder = open_holder(showing.holder_jwt, self.keys, province=self.province, now=showing.opened_at)
+        return open_standing(
+            standing_jwt, holder.device, province=self.province, showing_id=showing.showing_id, now=now
+        )
 
 
 def _open(showing: ShowingRow) -> None:

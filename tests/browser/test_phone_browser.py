@@ -25,6 +25,7 @@ from consent.approval import Decision, open_approval  # noqa: E402
 from consent.b64 import from_b64  # noqa: E402
 from consent.clock import ShiftedClock, to_epoch  # noqa: E402
 from consent.code import PREFIX  # noqa: E402
+from consent.counter_strings import drawn_by, known_as  # noqa: E402
 from consent.sentences import Lang  # noqa: E402
 from consent.showing import open_holder  # noqa: E402
 from tests.phone_stage import Stage, certificate, holdings, past_entry, serving, set_stage  # noqa: E402
@@ -758,7 +759,7 @@ def test_older_entries_come_with_a_look_of_their_own(phone: Phone) -> None:
 
 
 def test_an_entry_shows_everything_and_gives_its_receipt(phone: Phone) -> None:
-    entry = past_entry(5)
+    entry = past_entry(5, way="card", second_officer="32-R-02")
     phone.look_back(entry, past_entry(4, "REFUSED", "COMMERCIAL_USER", request=None, receipt=None, receipt_digest=None))
     page = phone.page
     page.click(".entry >> nth=0 >> a")
@@ -771,7 +772,9 @@ def test_an_entry_shows_everything_and_gives_its_receipt(phone: Phone) -> None:
         "证照字号",
         "登记日期",
         "case 2026-0001",
-        "随申办",
+        ZH["history.card"],
+        "第二名工作人员",
+        "编号 32-R-02",
     ):
         expect(page.locator(".facts")).to_contain_text(word)
     with page.expect_download() as download:
@@ -781,6 +784,8 @@ def test_an_entry_shows_everything_and_gives_its_receipt(phone: Phone) -> None:
     page.go_back()
     page.click(".entry >> nth=1 >> a")
     expect(page.locator(".outcome")).to_contain_text("不能调取婚姻电子证照")
+    expect(page.locator(".facts")).to_contain_text("随申办")
+    expect(page.locator(".facts")).not_to_contain_text(ZH["history.second"])
     expect(page.locator(".receipt")).to_have_count(0)
     expect(page.locator(".note")).to_have_text(ZH["history.receipt.none"])
     assert "#" in page.url
@@ -844,3 +849,32 @@ def test_on_a_desk_the_phone_is_a_column_in_the_middle(pick_up: Callable[..., Ph
     column = box(phone.page, ".phone")
     assert column["width"] <= 480
     assert abs(column["x"] * 2 + column["width"] - 1280) <= 2
+
+
+# The app's own code --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lang", ["zh-CN", "en"])
+def test_the_app_can_show_the_code_that_it_shows_already_today(pick_up: Callable[..., Phone], lang: str) -> None:
+    phone = pick_up()
+    phone.look(lang)
+    phone.sign_in()
+    phone.show()
+    words = EN if lang == "en" else ZH
+    name = known_as("31")[1 if lang == "en" else 0]
+    link = phone.page.locator("#own")
+    expect(link).to_have_text(words["show.own.link"].replace("{name}", name))
+    link.focus()
+    with phone.page.expect_response("**/phone/api/own-code"):
+        phone.page.keyboard.press("Enter")
+    expect(phone.page.locator("main")).to_contain_text(words["show.own.lead"].replace("{name}", name))
+    expect(link).to_be_focused()
+    phone.page.wait_for_selector(".code img:visible")
+    phone.page.evaluate("scrollTo(0, 0)")
+    assert drawn_by(read_screen(phone.page)) == "31"
+    assert axe_module.Axe().run(phone.page).response["violations"] == []
+    with phone.page.expect_response("**/phone/api/code"):
+        link.click()
+    phone.page.wait_for_selector(".code img:visible")
+    phone.page.evaluate("scrollTo(0, 0)")
+    assert read_screen(phone.page).startswith(PREFIX)

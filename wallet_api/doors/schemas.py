@@ -120,7 +120,13 @@ class SheetSchema(Schema):
     showing_id = fields.String(required=True)
     version = fields.Integer(required=True)
     sheet = fields.Dict(
-        required=True, metadata={"description": "Written by the inner network; every word is the register's"}
+        required=True,
+        metadata={
+            "description": (
+                "Written by the inner network; every word is the register's. `together`: two people are asked, each on the "
+                "own phone, and nothing is fetched before both have agreed"
+            )
+        },
     )
     holdings = fields.Nested(
         HoldingsSchema, required=True, allow_none=True, metadata={"description": "null: still looking"}

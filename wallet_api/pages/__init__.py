@@ -16,6 +16,7 @@ A visit on the phone, by page and address:
 2. `/phone/certificates`  who holds what (`api/certificates`)
 3. `/phone/show`          open a showing (`api/show`), draw the code (`api/code`), ask again when the server says so; or
                           read out twelve digits (`api/twin`), or read the counter's own code (`api/counter`)
+                          or agree beforehand for one counter (`api/offer`, `api/standing`)
 4. the same page          polls `api/state`; a counter has asked: the sheet (`api/sheet`), answered by `api/approval`
 5. the same page          the result, the receipt (`api/receipt`), the withdrawal (`api/withdraw`)
 6. `/phone/history`       who asked about this persona's certificates, in all four provinces (`api/history`); an entry with

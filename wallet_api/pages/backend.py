@@ -17,6 +17,8 @@ from sqlalchemy import Connection
 
 from consent.approval import APPROVAL
 from consent.clock import Clock, rfc3339
+from consent.code import Form
+from consent.counter_strings import known_as
 from consent.errors import Reason, Refusal
 from consent.keys import public_from_jwk
 from consent.provinces import provinces
@@ -29,6 +31,7 @@ from wallet_api import picture
 from wallet_api.doors.frame import offers
 from wallet_api.pages.entrance import Entrance, body
 from wallet_api.pages.login import Login
+from wallet_api.pages.screens import Screens
 from wallet_api.pages.sessions import Session
 from wallet_api.pages.words import told
 from wallet_api.showings import Opening, Showings
@@ -51,6 +54,8 @@ class Backend:
     login: Login
     entrance: Entrance
     clock: Clock
+    screens: Screens
+    own_code: bool = False  # whether the app draws one
 
     # Verbs --------------------------------------------------------------------------------------------------
 
@@ -100,7 +105,7 @@ def add_backend(blueprint: Blueprint, backend: Backend) -> None:
         public_from_jwk(read["device"])  # a point that is not on the curve ends here
         cookie, session = entrance.sessions.begin(persona.id, read["device"], now=clock.now())
         backend.look_up(session)
-        return entrance.let_in(jsonify(_me(login, session)), cookie)
+        return entrance.let_in(jsonify(_me(backend, session)), cookie)
 
     @blueprint.route("/api/logout", methods=["POST"])
     @entrance.requires_session
@@ -112,7 +117,7 @@ def add_backend(blueprint: Blueprint, backend: Backend) -> None:
     @blueprint.route("/api/me")
     @entrance.requires_session
     def me(session: Session) -> Response:
-        return jsonify(_me(login, session))
+        return jsonify(_me(backend, session))
 
     @blueprint.route("/api/certificates")
     @entrance.requires_session
@@ -146,7 +151,12 @@ def add_backend(blueprint: Blueprint, backend: Backend) -> None:
     @entrance.requires_session
     def code(session: Session) -> Response:
         now = clock.now()
-        shown = showings().code(login.app, _id(session), now=now)
+        showing_id, form = _id(session), _form()
+        shown = showings().code(login.app, showing_id, now=now, form=form)
+        if form is Form.SIMPLE:
+            backend.screens.put(showing_id, shown.text, until=shown.expires_at, now=now)
+        else:
+            backend.screens.put_away(showing_id)
         drawn = b64encode(picture.svg(shown.text)).decode("ascii")
         left = int((shown.expires_at - now).total_seconds())
         view = {"picture": f"data:image/svg+xml;base64,{drawn}", "refresh_in": shown.refresh_in, "good_for": left}
@@ -200,9 +210,11 @@ def state_view(showing: ShowingRow) -> dict[str, Any]:
         result = {**result, "receipt": isinstance(result.get("receipt"), str)}
     words = told(Reason(showing.reason)) if showing.reason else {"sentence": None, "next": None}
     return {
+        "showing": showing.showing_id,
         "state": showing.state,
         "version": showing.version,
         "asked": showing.sheet is not None,
+        "answered": showing.approval_jwt is not None,
         "ended": showing.state in SHOWING.ends,
         "reason": showing.reason,
         **words,
@@ -212,13 +224,16 @@ def state_view(showing: ShowingRow) -> dict[str, Any]:
     }
 
 
-def _me(login: Login, session: Session) -> dict[str, Any]:
+def _me(backend: Backend, session: Session) -> dict[str, Any]:
+    login = backend.login
     persona = login.persona(session.persona)
+    own_zh, own_en = known_as(login.province)
     return {
         "persona": persona.id,
         "name": persona.name.masked(),
         "sub": login.sub(persona),
         "province": login.province,
+        "own_code": {"zh": own_zh, "en": own_en} if backend.own_code else None,
         "provinces": {
             code: {
                 "zh": each.name_zh,
@@ -234,6 +249,14 @@ def _id(session: Session) -> str:
     if session.showing_id is None:
         raise Refusal(Reason.SHOWING_UNKNOWN, detail="nothing was shown yet")
     return session.showing_id
+
+
+def _form() -> Form:
+    """The code that the page asks for: ours, or with `?form=simple` the simple one."""
+    form = request.args.get("form", Form.CODE.value)
+    if form not in (Form.CODE, Form.SIMPLE):
+        raise Refusal(Reason.BODY_INVALID, detail="form")
+    return Form(form)
 
 
 def _read(text: str | None) -> Any:

@@ -2,7 +2,8 @@
 
 The sandbox's counter has no glass to hold a phone in. Its camera `sim:` fetches a picture instead, and this is where that
 lies: `GET /phone/current.png`. The address names no showing, so none gets into a setting or a log; with two people showing
-in one app at once, the later one is seen, as the phone in front hides the one behind it.
+in one app at once, the later one is seen, as the phone in front hides the one behind it. Where the phone shows the code that
+the app draws itself, that one is seen.
 
 Whoever may ask gets a code that another person shows. Therefore it exists where the phone does, in the sandbox only, and
 answers callers on this machine only.
@@ -24,11 +25,12 @@ from wallet_api import picture
 from wallet_api.doors.frame import offers
 from wallet_api.doors.guards import requires_nothing
 from wallet_api.pages.backend import showings
+from wallet_api.pages.screens import Screens
 
 PATH = "/current.png"
 
 
-def add_current(blueprint: Blueprint, *, app: str, clock: Clock) -> None:
+def add_current(blueprint: Blueprint, *, app: str, screens: Screens, clock: Clock) -> None:
     """Hang the picture under the phone of one app. 404 (SHOWING_UNKNOWN) while nobody shows anything."""
 
     @blueprint.route(PATH)
@@ -37,8 +39,9 @@ def add_current(blueprint: Blueprint, *, app: str, clock: Clock) -> None:
     def current_code() -> Response:
         _check_near(request.remote_addr)
         now = clock.now()
-        shown = showings().code(app, _newest(showings().engine, app), now=now)
-        return Response(picture.png(shown.text), content_type="image/png")
+        showing_id = _newest(showings().engine, app)
+        text = showings().code(app, showing_id, now=now).text
+        return Response(picture.png(screens.on_screen(showing_id, now=now) or text), content_type="image/png")
 
 
 def _newest(engine: Engine, app: str) -> str:

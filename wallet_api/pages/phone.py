@@ -11,7 +11,7 @@ sixty seconds, with a button for the next one.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any, Final
 
@@ -30,11 +30,14 @@ from wallet_api import picture
 from wallet_api.doors.frame import offers, takes
 from wallet_api.doors.guards import requires_nothing
 from wallet_api.pages.backend import Backend, add_backend, showings
+from wallet_api.pages.beforehand import add_beforehand
 from wallet_api.pages.codes import add_codes
 from wallet_api.pages.current import add_current
 from wallet_api.pages.entrance import Entrance
 from wallet_api.pages.login import Login
+from wallet_api.pages.own_code import add_own_code
 from wallet_api.pages.past import add_past
+from wallet_api.pages.screens import OwnCodes, Screens
 from wallet_api.pages.sessions import Session, Sessions
 from wallet_api.pages.words import texts, told
 from wallet_api.personas import Persona
@@ -61,12 +64,13 @@ def phone_blueprint(
     phones: Mapping[str, str],
     clock: Clock,
     sandbox: bool,
+    own_code: Callable[[str], str] | None = None,
 ) -> Blueprint:
     """The phone of one province's app.
 
     `login_key` is the app's login key (its issuer is the app), `inner` the province's envelope key, `phones` the base
-    URL of every province's wallet_api without a slash at the end. ValueError outside of the sandbox, and for a login
-    key of another app.
+    URL of every province's wallet_api without a slash at the end, `own_code` has the app draw its own text for a showing
+    (None where no app is plugged in). ValueError outside of the sandbox, and for a login key of another app.
     """
     if not sandbox:
         raise ValueError("the phone is a simulator and exists in the sandbox only")
@@ -74,13 +78,17 @@ def phone_blueprint(
         raise ValueError("the login key is another app's")
     login = Login(province=province, key=login_key, inner=inner, personas=personas)
     entrance = Entrance(province=province, sessions=Sessions(), clock=clock)
-    backend = Backend(login=login, entrance=entrance, clock=clock)
+    screens = Screens()
+    backend = Backend(login=login, entrance=entrance, clock=clock, screens=screens, own_code=own_code is not None)
     blueprint = Blueprint("phone", __name__, url_prefix="/phone", template_folder="templates")
     _add_failures(blueprint, login)
     add_backend(blueprint, backend)
     add_codes(blueprint, backend)
+    if own_code is not None:
+        add_own_code(blueprint, backend, OwnCodes(draw=own_code, screens=screens))
+    add_beforehand(blueprint, backend)
     add_past(blueprint, backend)
-    add_current(blueprint, app=login.app, clock=clock)
+    add_current(blueprint, app=login.app, screens=screens, clock=clock)
     _add_pages(blueprint, backend, dict(phones))
     _add_files(blueprint)
     return blueprint

@@ -33,6 +33,8 @@ class Session:
     look_id: str | None = None
     objection_id: str | None = None
     come_id: str | None = None
+    offer_id: str | None = None
+    stood: Mapping[str, Any] | None = None
 
 
 class Sessions:
@@ -63,8 +65,8 @@ class Sessions:
             return session
 
     def note(self, session: Session, **changes: Any) -> None:
-        """Set the id of the last showing, lookup, look back, objection or coming to a counter. A session that has ended
-        meanwhile stays ended."""
+        """Set the id of the last showing, lookup, look back, objection, coming to a counter or offer, or the words that were
+        agreed to beforehand. A session that has ended meanwhile stays ended."""
         with self._lock:
             if session.key in self._rows:
                 self._rows[session.key] = replace(self._rows[session.key], **changes)

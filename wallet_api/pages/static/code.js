@@ -5,24 +5,33 @@ import { ask } from "/phone/static/line.js";
 import { t } from "/phone/static/look.js";
 
 const SLICE_S = 30;
+const OWN_S = 40; // how often the app draws another text of its own
 const AROUND = 2 * Math.PI * 20; // length of the ring
 const RETRY_MS = 2000;
+
+// Where each code comes from: ours, the simple one, the one that the app draws itself.
+const FROM = { usual: ["GET", "code"], simple: ["GET", "code?form=simple"], own: ["POST", "own-code"] };
 
 /** A code that renews itself. `say(text)` tells about the line, "" when all is well; `refused(problem)` ends it. */
 export function liveCode(say, refused) {
   let node = null;
   let picture = "";
+  let every = SLICE_S; // seconds
   let renewAt = 0; // performance.now() at which the next slice has begun
   let goodUntil = 0;
   let asking = false;
   let ticking = null;
+  let form = "usual";
   let parts = {};
 
   async function renew() {
     if (asking || ticking === null) return;
     asking = true;
+    const wanted = form;
     try {
-      const got = (await ask("GET", "code")).body;
+      const got = (await ask(...FROM[form])).body;
+      if (form !== wanted) return; // another one was chosen meanwhile
+      every = form === "own" ? got.refresh_in : SLICE_S;
       const now = performance.now();
       picture = got.picture;
       // `refresh_in` is rounded down: a second later the next slice has surely begun.
@@ -37,14 +46,15 @@ export function liveCode(say, refused) {
     } finally {
       asking = false;
     }
+    if (form !== wanted) renew();
   }
 
   function tick() {
     const now = performance.now();
     if (now >= renewAt) renew();
     if (!picture) return;
-    const left = Math.max(0, Math.min(SLICE_S, (renewAt - now) / 1000 - 1));
-    parts.ring.setAttribute("stroke-dashoffset", String(AROUND * (1 - left / SLICE_S)));
+    const left = Math.max(0, Math.min(every, (renewAt - now) / 1000 - 1));
+    parts.ring.setAttribute("stroke-dashoffset", String(AROUND * (1 - left / every)));
     parts.number.textContent = String(Math.ceil(left));
     const stale = now >= goodUntil;
     parts.image.hidden = stale;
@@ -70,7 +80,7 @@ export function liveCode(say, refused) {
     const ring = shape("svg", { viewBox: "0 0 48 48", class: "ring", "aria-hidden": "true" });
     ring.append(shape("circle", { cx: "24", cy: "24", r: "20" }), parts.ring);
     const frame = el("button", { type: "button", class: "code", "aria-label": t("show.code"), click: widen }, parts.image, parts.busy, parts.stale);
-    const clock = el("p", { class: "clock" }, el("span", { class: "dial" }, ring, parts.number), el("span", {}, t("show.every")));
+    const clock = el("p", { class: "clock" }, el("span", { class: "dial" }, ring, parts.number), el("span", {}, t("show.every", { n: form === "own" ? OWN_S : SLICE_S })));
     const drawn = el("div", { class: wide ? "showing wide" : "showing" }, frame, clock);
     if (node) node.replaceWith(drawn);
     node = drawn;
@@ -85,6 +95,13 @@ export function liveCode(say, refused) {
   return {
     draw,
     renew,
+    form: () => form,
+    /** Show another code from now on: "usual", "simple", "own". */
+    use(other) {
+      form = other;
+      picture = "";
+      renewAt = 0;
+    },
     start() {
       if (ticking === null) ticking = setInterval(tick, 250);
       renew();
@@ -130,10 +147,10 @@ export function keepLit() {
   };
 }
 
-/** What helps when a scanner does not read it. `twin` is the element with the digits, `open` whether it is looked at. */
-export function scanHelp(twin, open) {
+/** What helps when a scanner does not read it, and the `others` to try; `open`: whether one of them is in use. */
+export function scanHelp(open, ...others) {
   const tips = ["show.help.1", "show.help.2", "show.help.3", "show.help.4"];
   const list = el("ul", {});
   fill(list, ...tips.map((each) => el("li", {}, t(each))));
-  return el("details", { class: "help", open }, el("summary", {}, t("show.help")), list, twin);
+  return el("details", { class: "help", open }, el("summary", {}, t("show.help")), list, ...others);
 }

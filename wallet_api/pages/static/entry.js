@@ -74,6 +74,7 @@ export function entryView(entry, provinces) {
       gave ? null : pair(t("history.given"), t("result.nothing")),
       pair(t("history.cause"), entry.cause),
       pair(t("history.app"), entry.way === "card" ? t("history.card") : home ? side(home.app) : entry.province),
+      entry.second_officer ? pair(t("history.second"), ...secondOfficer(entry)) : null,
       pair(t("history.when"), el("span", { class: "figures" }, when(entry.asked_at))),
       entry.ended_at ? pair(t("history.ended"), el("span", { class: "figures" }, when(entry.ended_at))) : null
     ),
@@ -83,6 +84,10 @@ export function entryView(entry, provinces) {
       : el("a", { class: "button quiet", href: "#" + entry.entry + "/wrong" }, t("wrong.open")),
     el("a", { class: "button quiet", href: "#" }, t("history.back"))
   );
+}
+
+function secondOfficer(entry) {
+  return [t("history.second.officer"), el("br"), t("history.second.number", { number: entry.second_officer })];
 }
 
 function fields(entry) {

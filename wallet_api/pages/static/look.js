@@ -74,6 +74,12 @@ export function when(rfc3339) {
   return new Intl.DateTimeFormat(lang, Object.assign({ timeZone: "Asia/Shanghai" }, style)).format(new Date(rfc3339));
 }
 
+/** The time of day of an instant, there as well. */
+export function timeOf(rfc3339) {
+  const style = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: "Asia/Shanghai" };
+  return new Intl.DateTimeFormat(lang, style).format(new Date(rfc3339));
+}
+
 /** A date of a register ("2016-05-20" or longer), as that day and no other. */
 export function day(iso) {
   const style = { year: "numeric", month: lang === "en" ? "short" : "long", day: "numeric", timeZone: "Asia/Shanghai" };

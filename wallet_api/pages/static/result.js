@@ -3,12 +3,12 @@
 import { el, icon, pair } from "/phone/static/draw.js";
 import { has, named, side, t, when, windowOf } from "/phone/static/look.js";
 
-const SHAPES = { DELIVERED: "pass", UNDETERMINED: "check", REFUSED: "refuse", EXPIRED: "wait", SUPERSEDED: "wait" };
+const SHAPES = { PARTNER_MISSING: "own", DELIVERED: "pass", UNDETERMINED: "check", REFUSED: "refuse", EXPIRED: "wait", SUPERSEDED: "wait" };
 
 /** The page for a showing that has ended. `act` has again(). */
 export function resultView(state, sheet, act) {
   const gave = state.state === "DELIVERED";
-  const shape = SHAPES[state.state] || "own"; // what the citizen chose is no alarm
+  const shape = SHAPES[state.reason] || SHAPES[state.state] || "own"; // what the citizen chose is no alarm
   return el(
     "div",
     { class: "result" },
@@ -16,7 +16,7 @@ export function resultView(state, sheet, act) {
       "section",
       { class: "outcome " + shape },
       icon(shape),
-      el("h1", { id: "result-title", tabindex: "-1" }, t("result." + state.state)),
+      el("h1", { id: "result-title", tabindex: "-1" }, t(heading(state))),
       ...sentences(state)
     ),
     sheet ? facts(state, sheet, gave) : null,
@@ -27,9 +27,14 @@ export function resultView(state, sheet, act) {
   );
 }
 
+/** Where the reason says more than the state, its own heading. */
+function heading(state) {
+  return has("result." + state.reason) ? "result." + state.reason : "result." + state.state;
+}
+
 /** The reason's own sentence; where there is none, or it only repeats the heading, the note of the state. */
 function sentences(state) {
-  const note = "result." + state.state + ".note";
+  const note = heading(state) + ".note";
   if (has(note)) return [el("p", {}, t(note))];
   return state.sentence ? [el("p", {}, side(state.sentence)), el("p", { class: "soft" }, side(state.next))] : [];
 }
@@ -46,6 +51,7 @@ function facts(state, sheet, gave) {
     pair(t("result.given"), what),
     pair(t(gave ? "result.to" : "result.asked"), named(sheet.unit, "name"), el("br"), windowOf(sheet)),
     pair(t("result.for"), named(sheet.matter, "name")),
+    gave && !state.answered ? pair(t("result.how"), t("result.how.beforehand")) : null,
     pair(t("result.when"), el("span", { class: "figures" }, when(at)))
   );
 }

@@ -14,7 +14,8 @@ export function newChoice() {
 }
 
 /**
- * Draw the sheet into `view`. `data` is {sheet, holdings}, `act` has agree() and decline().
+ * Draw the sheet into `view`. `data` is {sheet, holdings, beforehand}, the last true where something was agreed to beforehand
+ * that does not cover this request; `act` has agree() and decline().
  * Returns a function that writes the time that is left.
  */
 export function drawSheet(view, data, choice, provinces, act) {
@@ -26,12 +27,13 @@ export function drawSheet(view, data, choice, provinces, act) {
       "article",
       { class: "sheet" },
       el("header", {}, el("h1", { id: "sheet-title", tabindex: "-1" }, t("sheet.title")), el("p", { class: "soft" }, t("sheet.lead")), left),
+      data.beforehand ? el("p", { class: "note warn" }, t("sheet.other")) : null,
       who(sheet),
+      sheet.together ? part("sheet.two", el("p", {}, t("sheet.two.note"))) : null,
       part("sheet.what", el("p", { class: "strong" }, named(sheet.matter, "name")), quoted(sheet.cause)),
-      which(data, choice, provinces),
-      part("sheet.fields", list(sheet.fields.map((each) => named(each, "label")), "yes"), ...never(sheet)),
-      part("sheet.why", el("p", {}, named(sheet, "basis")), el("p", { class: "soft" }, t("sheet.clause") + " " + sheet.clause)),
-      part("sheet.kept", el("p", {}, named(sheet, "retention"))),
+      which(data, choice, provinces, "sheet.which.none"),
+      given(sheet),
+      ...why(sheet),
       digits(sheet, choice),
       declarations(sheet, choice)
     ),
@@ -54,7 +56,7 @@ export function missing(data, choice) {
   return null;
 }
 
-function part(key, ...children) {
+export function part(key, ...children) {
   return el("section", { class: "part" }, el("h2", {}, t(key)), ...children);
 }
 
@@ -67,17 +69,31 @@ function who(sheet) {
   );
 }
 
+/** What is given, and what is not. */
+export function given(sheet) {
+  return part("sheet.fields", list(sheet.fields.map((each) => named(each, "label")), "yes"), ...never(sheet));
+}
+
+/** Why it is allowed, and how long it is kept. */
+export function why(sheet) {
+  return [
+    part("sheet.why", el("p", {}, named(sheet, "basis")), el("p", { class: "soft" }, t("sheet.clause") + " " + sheet.clause)),
+    part("sheet.kept", el("p", {}, named(sheet, "retention"))),
+  ];
+}
+
 function quoted(cause) {
   return cause ? el("p", { class: "cause" }, el("span", { class: "soft" }, t("sheet.cause")), el("q", {}, cause)) : null;
 }
 
 /** The certificates that this request may be answered with: of its kind, valid ones first. */
-function offered(data) {
+export function offered(data) {
   const fitting = data.holdings ? data.holdings.certificates.filter((each) => each.type === data.sheet.type) : [];
   return fitting.filter((each) => each.status === "VALID").concat(fitting.filter((each) => each.status !== "VALID"));
 }
 
-function which(data, choice, provinces) {
+/** The choice of a certificate; `none` is the key of what is said where there is none. */
+export function which(data, choice, provinces, none) {
   const box = el("fieldset", { class: "part", id: "which" }, el("legend", {}, t("sheet.which")), el("p", { class: "strong" }, t("type." + data.sheet.type)));
   if (!data.holdings) {
     box.append(el("p", { class: "busy" }, t("sheet.which.busy")));
@@ -86,7 +102,7 @@ function which(data, choice, provinces) {
   const found = offered(data);
   if (found.length === 1 && !choice.touched) choice.certificate = found[0].certificate;
   if (found.length > 1) box.append(el("p", { class: "soft" }, t("sheet.which.pick")));
-  if (!found.length) box.append(el("p", { class: "note" }, t("sheet.which.none", { type: t("type." + data.sheet.type) })));
+  if (!found.length) box.append(el("p", { class: "note" }, t(none, { type: t("type." + data.sheet.type) })));
   for (const each of found) {
     const name = side(provinces[libraryOf(each)] || { zh: "", en: "" });
     const input = radio("certificate", each.certificate, choice.certificate, () => {
@@ -123,7 +139,7 @@ function digits(sheet, choice) {
   );
 }
 
-function declarations(sheet, choice) {
+export function declarations(sheet, choice) {
   if (!sheet.declarations.length) return null;
   const boxes = sheet.declarations.map((each) => {
     const input = el("input", { type: "checkbox", name: "declaration", value: each.slug, change: () => (input.checked ? choice.declared.add(each.slug) : choice.declared.delete(each.slug)) });
@@ -134,7 +150,7 @@ function declarations(sheet, choice) {
 }
 
 /** Two answers of one size: agreeing is not made easier than declining. */
-function answers(choice, act) {
+export function answers(choice, act) {
   const error = el("p", { class: "error", id: "sheet-error", role: "alert" }, choice.busy ? t("sheet.sending") : choice.error ? choice.error() : "");
   const decline = el("button", { type: "button", class: "button quiet", id: "decline", disabled: choice.busy, click: act.decline }, t("sheet.decline"));
   const agree = el("button", { type: "button", class: "button", id: "agree", disabled: choice.busy, click: act.agree }, t("sheet.agree"));

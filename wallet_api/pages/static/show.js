@@ -1,16 +1,17 @@
 // One showing from the code to the result, on one page. The server's state decides what stands here; this file draws it.
 //
 //   OPEN       the code            CLAIMED    the sheet          ANSWERED   being checked
-//              or: the counter's code is read (SCANNING, known to this page only)
+//              or: the counter's code is read (SCANNING), or the citizen agrees beforehand (BEFOREHAND); known to this page only
 //   CONSENTED  may be withdrawn    …          the result
 //
 // It asks for the state every second while somebody looks and every five seconds while nobody does, and stops at the end.
 
+import { agreeBeforehand, standsLine } from "/phone/static/beforehand.js";
 import { keepLit, liveCode, scanHelp } from "/phone/static/code.js";
 import { deviceOf, signApproval } from "/phone/static/device.js";
 import { el, fill } from "/phone/static/draw.js";
 import { ask, serverNow } from "/phone/static/line.js";
-import { onLook, ready, t } from "/phone/static/look.js";
+import { onLook, ready, side, t } from "/phone/static/look.js";
 import { resultView, waitingView } from "/phone/static/result.js";
 import { counterScan } from "/phone/static/scan.js";
 import { drawSheet, missing, newChoice } from "/phone/static/sheet.js";
@@ -43,31 +44,55 @@ let timer = null;
 let tellTime = null;
 let looking = null;
 let scan = null; // while the counter's code is read
+let before = null; // while the citizen agrees beforehand
+let stands = null; // {unit, matter, type, until}: what was agreed to beforehand
+let held = false; // whether a request was held back for a moment, to see if what stands covers it
+let late = false; // a withdrawal was refused, because all had been given
 
 // Drawing
 
 function render() {
-  const now = failure ? "FAILED" : state.state === "OPEN" && scan ? "SCANNING" : state.state;
-  const fresh = now !== drawn;
+  const now = place();
+  const whole = now === "BEFOREHAND" ? now + " " + before.step() : now;
+  const fresh = whole !== drawn;
   if (fresh) since = performance.now();
-  drawn = now;
+  drawn = whole;
   tellTime = null;
-  tabs.hidden = now === "CLAIMED";
+  tabs.hidden = now === "CLAIMED" || whole === "BEFOREHAND offer";
   if (now === "FAILED") drawFailure();
   else if (now === "OPEN") drawCode();
   else if (now === "SCANNING") fill(view, ...scan.draw());
+  else if (now === "BEFOREHAND") fill(view, ...before.draw());
   else if (now === "CLAIMED") drawAsked();
   else if (now === "ANSWERED") fill(view, waitingView(t("wait.title"), t("wait.note"), null));
-  else if (now === "CONSENTED") fill(view, waitingView(t("consented.title"), t("consented.note"), withdrawButton()));
+  else if (now === "CONSENTED") fill(view, agreedView());
   else if (now === "WITHDRAWING") fill(view, waitingView(t("withdrawing.title"), t("withdrawing.note"), null));
-  else fill(view, resultView(state, data ? data.sheet : null, { again: open }));
+  else fill(view, resultView(ended(), data ? data.sheet : null, { again: open }));
   if (now !== "OPEN") {
     code.stop();
     twin.stop();
     lit.release();
   }
   if (now !== "SCANNING") endScan();
+  if (now !== "BEFOREHAND" && !failure) endBefore();
   if (fresh && now !== "OPEN") announce();
+}
+
+function place() {
+  if (failure) return "FAILED";
+  if (state.state === "OPEN" && before) return "BEFOREHAND";
+  return state.state === "OPEN" && scan ? "SCANNING" : state.state;
+}
+
+/** Of two people the one who has agreed waits for the other. */
+function agreedView() {
+  const two = data && data.sheet.together;
+  return waitingView(t(two ? "consented.two.title" : "consented.title"), t(two ? "consented.two.note" : "consented.note"), withdrawButton());
+}
+
+/** The state as the last page tells it. */
+function ended() {
+  return late && state.state === "DELIVERED" ? Object.assign({}, state, { reason: "WITHDRAWAL_TOO_LATE" }) : state;
 }
 
 /** A new view is said aloud and gets the focus, so that nobody has to see it to know of it. */
@@ -86,19 +111,49 @@ function drawCode() {
   fill(
     view,
     el("h1", { class: "centre" }, t("show.title")),
-    el("p", { class: "centre soft" }, t("show.lead")),
+    el("p", { class: "centre soft" }, code.form() === "own" ? t("show.own.lead", ownCode()) : t("show.lead")),
     code.draw(),
-    el("p", { class: "centre soft small" }, t("show.safe")),
+    stands ? standsLine(stands, takeBack) : null,
+    el("p", { class: "centre soft small" }, t(stands ? "stands.safe" : "show.safe")),
     el(
       "div",
       { class: "otherwise" },
       el("button", { type: "button", class: "plain", id: "scan", click: startScan }, t("scan.link")),
-      scanHelp(twin.draw(), twin.live())
+      ownButton(),
+      stands ? null : el("button", { type: "button", class: "plain", id: "beforehand", click: startBefore }, t("beforehand.link")),
+      scanHelp(twin.live() || code.form() === "simple", simpleButton(), twin.draw())
     ),
     el("button", { type: "button", class: "button quiet", click: close }, t("show.close"))
   );
   code.start();
   lit.take();
+}
+
+/** What the app's own code is called, in the words that the page speaks now. */
+function ownCode() {
+  return { name: side(me.own_code) };
+}
+
+/** The other code: the one that this app shows already today, for counters that know it. */
+function ownButton() {
+  if (!me.own_code) return null;
+  const words = code.form() === "own" ? t("show.own.back") : t("show.own.link", ownCode());
+  return el("button", { type: "button", class: "plain", id: "own", click: () => changeCode("own") }, words);
+}
+
+/** A code of fewer and larger modules, for scanners that do not read the usual one. */
+function simpleButton() {
+  const words = t(code.form() === "simple" ? "show.own.back" : "show.simple");
+  const button = el("button", { type: "button", class: "plain", id: "simple", click: () => changeCode("simple") }, words);
+  return el("div", { class: "centre" }, button);
+}
+
+/** The other code, by the button of this id; a second press brings ours back. */
+function changeCode(form) {
+  code.use(code.form() === form ? "usual" : form);
+  render();
+  document.getElementById(form).focus({ preventScroll: true });
+  view.querySelector(".code").scrollIntoView({ block: "nearest" });
 }
 
 /** Read the counter's code in place of showing one. What the counter then asks appears as after a scan. */
@@ -119,11 +174,66 @@ function endScan() {
   scan = null;
 }
 
+/** Agree beforehand for one counter: chosen, read and signed while the showing goes on. */
+function startBefore() {
+  before = agreeBeforehand(me, { redraw: render, opened: begin, done: stood, back: stopBefore });
+  before.begin();
+}
+
+function stopBefore() {
+  endBefore();
+  render();
+  const link = document.getElementById("beforehand");
+  if (link) link.focus({ preventScroll: true });
+  window.scrollTo(0, 0);
+}
+
+function endBefore() {
+  if (before) before.stop();
+  before = null;
+}
+
+function stood(found) {
+  stands = found;
+  endBefore();
+  look();
+  render();
+  const words = document.querySelector("#stands p");
+  if (!words) return;
+  says.textContent = words.textContent;
+  document.getElementById("take-back").focus({ preventScroll: true });
+  window.scrollTo(0, 0);
+}
+
+async function takeBack() {
+  try {
+    await ask("DELETE", "standing");
+    nothingStands("stands.gone");
+  } catch (problem) {
+    tellLine(problem.sentence);
+    look(); // perhaps a counter has asked in this moment
+  }
+}
+
+function nothingStands(key) {
+  stands = null;
+  render();
+  says.textContent = t(key);
+  const link = document.getElementById("beforehand");
+  if (link && document.activeElement === document.body) link.focus({ preventScroll: true });
+}
+
+/** What stands has its time; when that is over the page no longer says that it does. */
+function judgeStands() {
+  if (stands && state.state === "OPEN" && serverNow() >= Date.parse(stands.until)) nothingStands("stands.over");
+}
+
 function drawAsked() {
   if (!data) {
     fill(view, el("p", { class: "card busy" }, t("sheet.which.busy")));
     return;
   }
+  data.beforehand = stands !== null;
   tellTime = drawSheet(view, data, choice, me.provinces, { agree: () => answer("agree"), decline: () => answer("decline") });
   tellTime();
 }
@@ -149,19 +259,23 @@ function tellLine(text) {
 
 async function open() {
   try {
-    const got = await ask("POST", "show");
-    data = null;
-    choice = newChoice();
-    signed = null;
-    tag = "";
-    failure = null;
-    code.stop();
-    take(got.body);
+    begin((await ask("POST", "show")).body);
     look();
   } catch (problem) {
     failure = { problem, retry: open };
     render();
   }
+}
+
+/** A showing has begun. */
+function begin(body) {
+  data = stands = signed = null;
+  choice = newChoice();
+  tag = "";
+  failure = null;
+  held = late = false;
+  code.stop();
+  take(body);
 }
 
 async function close() {
@@ -194,9 +308,14 @@ async function look() {
 async function glance() {
   try {
     const got = await ask("GET", "state", null, tag);
+    if (before && before.busy()) return; // a fresh code is being opened: the old one's end is no news
     tellLine("");
     if (got.status === 304) {
       if (state.state === "ANSWERED" && performance.now() - since > SLOW_MS) tellLine(t("wait.slow"));
+      return;
+    }
+    if (got.body.state === "CLAIMED" && stands && !held) {
+      held = true; // what was agreed to beforehand becomes a consent in this moment, if it covers the request
       return;
     }
     if (got.body.asked) data = (await ask("GET", "sheet")).body;
@@ -251,6 +370,7 @@ async function handIn(path, decision, content) {
     await look();
   } catch (problem) {
     if (!problem.offline) signed = null;
+    late = Boolean(problem.problem && problem.problem.code === "WITHDRAWAL_TOO_LATE");
     refuse(() => (problem.sentence ? problem.sentence + " " + problem.next : t("sheet.error.key")));
     look();
   }
@@ -276,7 +396,10 @@ async function start() {
       lit.take();
     }
   });
-  setInterval(() => tellTime && tellTime(), 1000);
+  setInterval(() => {
+    if (tellTime) tellTime();
+    judgeStands();
+  }, 1000);
   await enter(wantsNew);
 }
 
@@ -289,6 +412,7 @@ async function enter(wantsNew) {
       await open();
       return;
     }
+    stands = (await ask("GET", "standing")).body.stands;
     if (first.body.asked) data = (await ask("GET", "sheet")).body;
     failure = null;
     tag = first.tag;
