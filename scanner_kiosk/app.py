@@ -13,16 +13,19 @@ from typing import Final
 
 from flask import Flask
 
+from consent.attest import staff_of
+from consent.card import device_of
 from consent.clock import Clock, shanghai_date
 from consent.envelope import Recipient
 from consent.errors import Unavailable
 from consent.keylist import KeyList, read_key_list
-from consent.keys import load_key
+from consent.keys import SigningKey, load_key
 from consent.telling import Log, new_log
 from consent.window import issuer_of
 from scanner_kiosk.camera import Source, open_source
 from scanner_kiosk.cards import Card, read_cards
 from scanner_kiosk.chosen import Window
+from scanner_kiosk.devices.simulated import Devices, SimulatedMatcher, SimulatedPad, SimulatedReader, SimulatedStaffCard
 from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.province_client import HttpLine, Line, ProvinceClient
 from scanner_kiosk.screen import create_screen
@@ -84,7 +87,37 @@ def _window(
     client = ProvinceClient(
         line=way, province=each.province, window=each.window, key=key, recipient=recipient, clock=clock
     )
-    return Window(name=each.name, unit_zh=each.unit_zh, unit_en=each.unit_en, client=client)
+    return Window(
+        name=each.name,
+        unit_zh=each.unit_zh,
+        unit_en=each.unit_en,
+        client=client,
+        devices=_devices(each, recipient) if settings.sandbox and each.reader_key_uri else None,
+    )
+
+
+def _devices(each: WindowSetting, inner: Recipient) -> Devices:
+    """The simulated devices of a window; real ones hold their keys themselves."""
+
+    def device(uri: str, name: str) -> SigningKey:
+        return load_key(uri, issuer=device_of(each.province, each.window, name), sandbox=True)
+
+    return Devices(
+        reader=SimulatedReader(
+            key=device(each.reader_key_uri, "reader"), province=each.province, window=each.window, inner=inner
+        ),
+        pad=SimulatedPad(key=device(each.pad_key_uri, "pad"), province=each.province),
+        matcher=SimulatedMatcher(),
+        staff=tuple(
+            SimulatedStaffCard(
+                key=load_key(uri, issuer=staff_of(each.province, each.unit, officer), sandbox=True),
+                province=each.province,
+                window=each.window,
+                officer=officer,
+            )
+            for officer, uri in each.staff.items()
+        ),
+    )
 
 
 def open_camera(name: str) -> Source:

@@ -1,6 +1,6 @@
 """The ID cards of the sandbox, for a card reader that is simulated: invented people, from the file that founding wrote.
 
-The page learns masked names and numbers only; the whole number goes from here into the envelope to the desk.
+The page learns masked names and numbers only; what stands on the card goes from here into an envelope to the desk.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from consent.errors import Refusal
 from consent.people import CitizenId, Flag, Name
+from consent.showing import Person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,7 @@ class Card:
     note_zh: str
     note_en: str
     person: CitizenId = field(repr=False)
+    holder: Person = field(repr=False)  # what the chip says, whole
 
 
 def read_cards(path: Path, *, today: date) -> tuple[Card, ...]:
@@ -49,6 +51,7 @@ def read_cards(path: Path, *, today: date) -> tuple[Card, ...]:
                 note_zh=each["note_zh"],
                 note_en=each["note_en"],
                 person=person,
+                holder=Person(id_number=each["id_number"], name=each["name"]),
             )
         except (Refusal, KeyError, TypeError, ValueError):
             raise ValueError(f"{path}: row {at} is no sandbox card") from None

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from consent.errors import Reason, Refusal
+from consent.people import CitizenId
+from scanner_kiosk.devices.simulated import Devices
 from scanner_kiosk.province_client import ProvinceClient
 
 
@@ -21,6 +23,7 @@ class Window:
     unit_zh: str
     unit_en: str
     client: ProvinceClient
+    devices: Devices | None = None  # card reader, pad, matcher
 
     @property
     def id(self) -> tuple[str, str]:
@@ -63,3 +66,12 @@ def ticked(matter: Mapping[str, Any], by_officer: Sequence[str]) -> tuple[str, .
                 Reason.PRECONDITION_MISSING, detail=each["slug"], what=each["text_zh"], what_en=each["text_en"]
             )
     return tuple(each["slug"] for each in matter["preconditions"])
+
+
+def two_people(matter: Mapping[str, Any], person: CitizenId | None, partner: CitizenId) -> CitizenId:
+    """The partner, if two people may come together for this matter; STATE_FORBIDS, or COUPLE_MISMATCH for one person twice."""
+    if not matter.get("couple"):
+        raise Refusal(Reason.STATE_FORBIDS, detail="a matter for one person")
+    if person is None or person.compare_key == partner.compare_key:
+        raise Refusal(Reason.COUPLE_MISMATCH, detail="one person twice")
+    return partner

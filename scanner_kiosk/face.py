@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from consent.card import METHODS
 from consent.clock import rfc3339
 from consent.errors import outcome_of, row
+from consent.people import CitizenId
 from consent.provinces import provinces
 from consent.request import NO_OFFICER
 from scanner_kiosk.chosen import Chosen
 from scanner_kiosk.counter import ENDED, Counter, Guidance, Invited
 from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.own_code import RENEW
-from scanner_kiosk.visit import Said
+from scanner_kiosk.visit import Said, View
 
 
 def state_of(kiosk: Kiosk, *, guidance: Guidance, has_picture: bool) -> dict[str, Any]:
@@ -38,6 +40,13 @@ def state_of(kiosk: Kiosk, *, guidance: Guidance, has_picture: bool) -> dict[str
         "said": _said(counter.said) if counter.state in ENDED else None,
         "request_id": None if counter.asked is None else counter.asked.request_id,
         "own_code": _own_code(counter.own_code),
+        "ways": _ways(counter, chosen),
+        "on_card": None if covered else _on_card(counter),
+        "sheet": None if covered else _sheet(counter, chosen),
+        "staff": _staff(counter, chosen),
+        "two": None if covered else _two(counter),
+        "evidence": counter.on_card is not None and counter.on_card.answer is not None,
+        "receipts": 0 if covered else len(receipts_of(counter)),
         "can_retry": counter.can_retry,
         "clears_at": _instant(counter.clears_at),
         "network": {"silent": silent, "heard_at": _instant(heard_at)},
@@ -112,6 +121,75 @@ def _case(counter: Counter) -> dict[str, Any] | None:
         return None
     person = None if case.person is None else case.person.masked()
     return {"case_number": case.case_number, "person": person, "matter": case.matter, "type": case.type}
+
+
+def _ways(counter: Counter, chosen: Chosen) -> dict[str, bool]:
+    """What else than a phone that is held in leads on from here. Of two people each answers on the own phone."""
+    alone = counter.state == "WAITING" and counter.case is not None and counter.case.couple is None
+    return {"invite": alone, "no_phone": alone and chosen.window.devices is not None and bool(_methods(chosen))}
+
+
+def _methods(chosen: Chosen) -> list[str]:
+    """How somebody without a phone may answer; a desk that does not say so takes no such answer."""
+    return [each for each in chosen.row().get("methods", ()) if each in METHODS]
+
+
+def _on_card(counter: Counter) -> dict[str, Any] | None:
+    on_card = counter.on_card
+    if on_card is None:
+        return None
+    method = None if on_card.answer is None else on_card.answer.method
+    return {"name": on_card.name, "number": on_card.number, "method": method}
+
+
+def _sheet(counter: Counter, chosen: Chosen) -> dict[str, Any] | None:
+    """What somebody without a phone reads, in the register's words, and how it may be answered."""
+    on_card = counter.on_card
+    if counter.state != "SIGNING" or on_card is None or on_card.sheet is None:
+        return None
+    answer_by = None if counter.view is None else counter.view.answer_by
+    return {**on_card.sheet, "methods": _methods(chosen), "answer_by": answer_by}
+
+
+def _staff(counter: Counter, chosen: Chosen) -> list[str]:
+    """The staff cards that the simulated reader knows, while one is waited for."""
+    devices = chosen.window.devices
+    return [] if counter.state != "ATTESTING" or devices is None else [each.officer for each in devices.staff]
+
+
+def _two(counter: Counter) -> dict[str, Any] | None:
+    """Of two people, whose turn it is and how each stands. A copy is given only where both are."""
+    case = counter.case
+    if case is None or case.couple is None:
+        return None
+    views = (counter.view, None) if counter.first is None else (counter.first.view, counter.view)
+    people = zip((case.person, case.partner), views, strict=True)
+    return {
+        "turn": 2 if counter.second else 1,
+        "people": [_one(person, view, shown=counter.state == "PASSED") for person, view in people],
+    }
+
+
+def _one(person: CitizenId | None, view: View | None, *, shown: bool) -> dict[str, Any]:
+    said = None if view is None or view.said.reason is None else _said(view.said)
+    return {
+        "person": None if person is None else person.masked(),
+        "state": None if view is None else view.state,
+        "said": said,
+        "library": None if view is None else view.library,
+        "copy": view.copy if shown and view is not None else None,
+        "receipt": view is not None and view.receipt is not None,
+        "request_id": None if view is None else view.request_id,
+        "answer_by": None if view is None else view.answer_by,
+    }
+
+
+def receipts_of(counter: Counter) -> list[str]:
+    """The unit's receipts of the visits that have ended here: one, or one for each of two people. Without personal data."""
+    if counter.state not in ENDED:
+        return []
+    views = (None if counter.first is None else counter.first.view, counter.view)
+    return [view.receipt for view in views if view is not None and view.receipt is not None]
 
 
 def _own_code(shown: Invited | None) -> dict[str, Any] | None:

@@ -3,17 +3,20 @@
 `step` does the one thing that the counter's state asks for, and returns:
 
  1. wipe    what is due to be wiped, and tell the desk of what was wiped
- 2. read    WAITING: take the newest frame and read it; a genuine code is a scan
+ 2. read    WAITING: take the newest frame and read it; a genuine code is a scan. Where the first of two people has agreed,
+            look what became of that too
     invite  INVITING: keep a code of our own on the screen, and look whether a phone has read it (`own_code`)
- 3. ask     CHECKING, CONFIRMING, FETCHING: hand the presentation in, then look what became of it
+ 3. ask     while an answer is waited for: hand the presentation in, then look what became of it (`asking`)
  4. rest    otherwise, until somebody presses a key
 
-`run` repeats it. The keys of the page (`start`, `clear`, …) come from other threads and only change the counter, under
-one lock; a network call is never made under it. When its answer arrives after the counter was wiped, it is dropped.
+`run` repeats it. The keys of the page (`start`, `clear`, …; those for somebody without a phone stand in `card_route`) come
+from other threads and only change the counter, under one lock; a network call is never made under it. When its answer
+arrives after the counter was wiped, it is dropped.
 
-What a picture may do. A text without one of our prefixes is ignored. One with our prefix whose signature does not hold is shown
-as such, but only when two frames say the same: a misread symbol is never misread twice in the same way. Whether a
-genuine code is in time, unused and newest is the desk's word, not ours.
+What a picture may do. A text without one of our prefixes is ignored, unless it has the shape of what one of the four apps
+draws: that goes to the desk, which asks the app, when two frames say the same. One with our prefix whose signature does not
+hold is shown as such, likewise after two frames: a misread symbol is never misread twice in the same way. Whether a genuine
+code is in time, unused and newest is the desk's word, not ours.
 
 The log tells of each scan how easily it was read, and never the text.
 """
@@ -23,6 +26,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Condition, Event
 from typing import Any, Final
 
@@ -33,20 +37,24 @@ from consent.errors import Reason, Refusal, Unavailable, outcome_of
 from consent.keylist import KeyList
 from consent.people import CitizenId
 from consent.telling import Log
+from scanner_kiosk.asking import inquire, presentation
 from scanner_kiosk.camera import Latest, Posted, Source
+from scanner_kiosk.card_route import CardRoute, file_of
 from scanner_kiosk.cards import Card
-from scanner_kiosk.chosen import Chosen, Window, case_number_of, ticked
+from scanner_kiosk.chosen import Chosen, Window, case_number_of, ticked, two_people
 from scanner_kiosk.counter import ASKING, Case, Counter, Guidance, Sighting, sight
 from scanner_kiosk.decode import Reader
 from scanner_kiosk.glance import Glance
 from scanner_kiosk.look import guide, look, margin_of, preview
-from scanner_kiosk.own_code import Claimed, come, drawing, tend
+from scanner_kiosk.own_code import Claimed, come, drawing, take_back, tend
 from scanner_kiosk.province_client import ProvinceClient
-from scanner_kiosk.visit import Asked, View, say
+from scanner_kiosk.visit import Asked, say
+from scanner_kiosk.ways import Half, Heard
 
 _FRAME_S: Final = 0.25  # how long one step waits for a frame, and so how late a key is noticed
 _REST_S: Final = 0.25
 _LOOK_S: Final = 0.5  # between two looks for a phone that has read our code
+_FIRST_EVERY: Final = timedelta(seconds=1)  # between two looks at the first of two people
 _TRIES: Final = 3  # of a call that got no answer, before the screen says so
 _BACKOFF_S: Final = 0.4
 _FOREIGN_FOR: Final = timedelta(seconds=3)
@@ -70,6 +78,7 @@ class Kiosk:
             raise ValueError("a kiosk without a window")
         self.windows = {window.id: window for window in windows}
         self.cards = {card.id: card for card in cards}
+        self.card_route = CardRoute(press=self._press, cards=self.cards, clock=clock)
         self.keylist = keylist
         self._clock, self._log = clock, log
         self._open_camera = open_camera
@@ -78,7 +87,7 @@ class Kiosk:
         self._counter = Counter()
         self._chosen = Chosen(window=windows[0])
         self._covered = False
-        self._to_forget: deque[tuple[ProvinceClient, str, int]] = deque()
+        self._to_forget: deque[tuple[Callable[[str], None], str, int]] = deque()
         self._reader = Reader()
         self._seq = 0
         self._sighting: Sighting | None = None
@@ -86,6 +95,7 @@ class Kiosk:
         self._foreign_at: datetime | None = None
         self._heard_at: datetime | None = None
         self._silent = False
+        self._first_at: datetime | None = None
         self._source = open_camera(camera)
         self._camera, self.camera_name = Latest(self._source), camera
         self._camera.start()
@@ -116,6 +126,7 @@ class Kiosk:
         counter = self.counter()  # 1
         self.forget()
         if counter.state == "WAITING":
+            self._look_at_first(counter)
             self._read()  # 2
         elif counter.state == "INVITING":
             self._invite(counter)
@@ -140,10 +151,11 @@ class Kiosk:
         glance = Glance(self.keylist.ring, now)
         texts = self._reader.read(frame.image, accept=glance)
         if texts:
-            self._bad = None
-            self._sighting, new = sight(digest_of(texts[0].encode()), self._sighting, now=now)
+            self._bad, text = None, glance.first(texts)
+            signed = text not in glance.unsigned
+            self._sighting, new = sight(digest_of(text.encode()), self._sighting, now=now, signed=signed)
             if new:
-                self._scan(texts[0], margin_of(frame.image, texts[0]) or {"repaired": True})
+                self._scan(text, (margin_of(frame.image, text) or {"repaired": True}) | {"signed": signed})
             return
         if glance.foreign:
             self._foreign_at = now
@@ -153,14 +165,15 @@ class Kiosk:
 
     def _scan(self, text: str, how: Mapping[str, Any]) -> None:
         with self._changed:
-            chosen, case = self._chosen, self._counter.case
+            client, case, second = self._chosen.window.client, self._counter.case, self._counter.second
         if case is None:
             return
-        asked = _ask_for(chosen, case, text)
+        asked = presentation(client, case, text, second=second)
         self._log.info("scan", request_id=asked.request_id, **how)
         with self._changed:
-            if self._counter.state == "WAITING" and self._counter.case is case:
-                self._put(self._counter.scanned(asked))
+            now = self._counter
+            if now.state == "WAITING" and now.case is case and now.second is second:
+                self._put(now.scanned(asked))
 
     def _refuse_text(self, bad: tuple[str, Reason], now: datetime) -> None:
         digest, reason = bad
@@ -175,12 +188,13 @@ class Kiosk:
     # --- inviting ---------------------------------------------------------------------------------
 
     def _invite(self, counter: Counter) -> None:
-        chosen, case, now = self._chosen, counter.case, self._clock.now
+        client, case, now = self._chosen.window.client, counter.case, self._clock.now
         if case is None:
             return
-        client = chosen.window.client
         try:
-            found = tend(client, counter.invited, lambda: _ask_for(chosen, case, None), self.keylist.ring, self._clock)
+            found = tend(
+                client, counter.invited, lambda: presentation(client, case, None), self.keylist.ring, self._clock
+            )
         except Refusal as no:
             self._heard()
             self._log.info("invite", code=no.reason, why=no.detail)
@@ -215,10 +229,11 @@ class Kiosk:
                     self._forget_codes(counter, but=after.asked)
 
     def _forget_codes(self, counter: Counter, *, but: Asked | None = None) -> None:
-        """Under the lock. For a phone that comes with one of these codes nobody looks: its copy must not stay openable."""
+        """Under the lock. For a phone that comes with one of these codes nobody looks: so none may come."""
+        tell = partial(take_back, self._chosen.window.client)
         for each in counter.invited:
             if each.asked is not but:
-                self._to_forget.append((self._chosen.window.client, each.asked.request_id, _TRIES))
+                self._to_forget.append((tell, each.asked.request_id, _TRIES))
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -228,26 +243,26 @@ class Kiosk:
             return
         started = self._clock.now()
         try:
-            view = self._call(client, asked, counter)
+            heard = self._call(client, asked, counter)
         except (Refusal, Unavailable) as failure:
             self._log.info("answer", request_id=asked.request_id, code=failure.reason, why=failure.detail)
+            if failure.reason is Reason.SECOND_OFFICER_MISSING:
+                self._apply(asked, Counter.officer_missing)
+                return
             said, outcome = say(failure.reason, failure.facts), outcome_of(failure.reason)
             self._apply(asked, lambda it: it.failed(said, outcome, now=self._clock.now()))
             return
-        if view is None:
+        if heard is None:
             return  # wiped while nobody answered
-        self._apply(asked, lambda it: it.judged(view, now=self._clock.now()))
-        if view is counter.view and self._clock.now() - started < timedelta(seconds=_REST_S):
+        self._apply(asked, lambda it: it.heard(heard, now=self._clock.now()))
+        if heard.view is counter.view and self._clock.now() - started < timedelta(seconds=_REST_S):
             self._rest(counter, _REST_S)  # a desk that does not hold polls must not be asked all the time
 
-    def _call(self, client: ProvinceClient, asked: Asked, counter: Counter) -> View | None:
-        """One call, repeated while there is no answer: the same bytes, under a new proof."""
+    def _call(self, client: ProvinceClient, asked: Asked, counter: Counter) -> Heard | None:
+        """One look, repeated while there is no answer: the same bytes, under a new proof."""
         for left in reversed(range(_TRIES)):
             try:
-                if counter.view is not None or counter.came:
-                    view = client.visit(asked.request_id, known=counter.view)
-                else:
-                    view = client.present(asked)
+                heard = inquire(client, counter, asked)
             except Unavailable as failure:
                 self._silent = failure.reason is Reason.OFFLINE
                 if failure.reason is not Reason.OFFLINE or not left:
@@ -260,8 +275,25 @@ class Kiosk:
                 raise
             else:
                 self._heard()
-                return view
+                return heard
         return None
+
+    def _look_at_first(self, counter: Counter) -> None:
+        """The first of two people has agreed; should that come to nothing, nobody waits for the second."""
+        first, now = counter.first, self._clock.now()
+        if first is None or (self._first_at is not None and now - self._first_at < _FIRST_EVERY):
+            return
+        self._first_at = now
+        try:
+            view = self._chosen.window.client.visit(first.asked.request_id, known=first.view, wait_s=0)
+        except (Refusal, Unavailable) as problem:
+            self._silent = problem.reason is Reason.OFFLINE
+            self._log.info("first", request_id=first.asked.request_id, code=problem.reason)
+            return
+        self._heard()
+        with self._changed:
+            if self._counter.state == "WAITING" and self._counter.first is first:
+                self._put(self._counter.first_ended(view, now=self._clock.now()))
 
     def _heard(self) -> None:
         self._heard_at, self._silent = self._clock.now(), False
@@ -274,14 +306,14 @@ class Kiosk:
     def forget(self) -> None:
         """Tell desks of the visits whose copies were wiped here. What cannot be told soon is let go: the desk forgets too."""
         while self._to_forget:
-            client, request_id, left = self._to_forget.popleft()
+            tell, request_id, left = self._to_forget.popleft()
             try:
-                client.clear(request_id)
+                tell(request_id)
             except Refusal as no:
                 self._log.info("clear", request_id=request_id, code=no.reason)
             except Unavailable as problem:
                 if left and not self._stopping.is_set():
-                    self._to_forget.append((client, request_id, left - 1))
+                    self._to_forget.append((tell, request_id, left - 1))
                 self._log.info("clear", request_id=request_id, code=problem.reason)
                 return
 
@@ -329,18 +361,28 @@ class Kiosk:
         id_number: str | None = None,
         card: str | None = None,
         preconditions: Sequence[str] = (),
+        partner: str | None = None,
+        partner_card: str | None = None,
     ) -> None:
-        """The case is ready. `id_number` as typed, or `card` from the simulated reader; Refusal where something is missing."""
+        """The case is ready. `id_number` as typed, or `card` from the simulated reader; the same of the `partner` where two
+        people have come together. Refusal where something is missing, STATE_FORBIDS for a matter that takes one person,
+        COUPLE_MISMATCH for one person twice."""
         now = self._clock.now()
+        together = bool(partner or partner_card)
         with self._changed:
-            matter = self._chosen.row()
+            matter, number = self._chosen.row(), case_number_of(case_number)
+            ticks = ticked(matter, preconditions)
+            person = self._person(id_number, card, needed=together or bool(matter["holder_match"]), now=now)
+            other = self._person(partner, partner_card, needed=True, now=now) if together else None
             case = Case(
                 matter=matter["slug"],
                 type=str(self._chosen.type),
-                case_number=case_number_of(case_number),
+                case_number=number,
                 cause=matter["name_zh"],
-                preconditions=ticked(matter, preconditions),
-                person=self._person(id_number, card, needed=bool(matter["holder_match"]), now=now),
+                preconditions=ticks,
+                person=person,
+                partner=None if other is None else two_people(matter, person, other),
+                couple=new_id() if together else None,
             )
             self._put(self._counter.started(case))
 
@@ -379,6 +421,8 @@ class Kiosk:
         with self._changed:
             if self._counter.state == "INVITING":
                 return  # the key was pressed twice
+            if self._counter.case is not None and self._counter.case.couple is not None:
+                raise Refusal(Reason.STATE_FORBIDS, detail="a code of our own is for one person")
             self._put(self._counter.inviting())
 
     def code(self) -> tuple[str, bytes]:
@@ -397,8 +441,8 @@ class Kiosk:
             return
         with self._changed:
             before = self._counter
-            self._put(before.rescan())
-            self._let_go(before)
+            self._put(before.rescan(new_id()))
+            self._let_go(before, keep=self._counter.first)
 
     def _look_once_more(self, counter: Counter) -> Claimed | None:
         for each in counter.invited:
@@ -415,6 +459,10 @@ class Kiosk:
         """The same question once more."""
         with self._changed:
             self._put(self._counter.retried())
+
+    def evidence(self) -> bytes:
+        """The file for the unit of what was signed; Refusal STATE_FORBIDS while nothing was."""
+        return file_of(self.counter())
 
     def cover(self, covered: bool) -> None:
         """Hide everything about the person at the counter, or show it again."""
@@ -498,6 +546,10 @@ class Kiosk:
             raise Refusal(Reason.HOLDER_MATCH_MISSING, detail="no card, no number")
         return None
 
+    def _press(self, change: Callable[[Counter, Window], Counter]) -> None:
+        with self._changed:
+            self._put(change(self._counter, self._chosen.window))
+
     def _put(self, counter: Counter) -> None:
         """Under the lock."""
         self._counter = counter
@@ -510,21 +562,9 @@ class Kiosk:
         self._covered = False
         self._put(self._counter.cleared())
 
-    def _let_go(self, counter: Counter) -> None:
+    def _let_go(self, counter: Counter, *, keep: Half | None = None) -> None:
         self._forget_codes(counter)
-        if counter.view is not None:
-            self._to_forget.append((self._chosen.window.client, counter.view.request_id, _TRIES))
-
-
-def _ask_for(chosen: Chosen, case: Case, code: str | None) -> Asked:
-    """The bytes of one presentation of this case, or of an invitation to it, under a new request id."""
-    return chosen.window.client.ask(
-        request_id=new_id(),
-        code=code,
-        matter=case.matter,
-        type_=case.type,
-        case_number=case.case_number,
-        cause=case.cause,
-        person=case.person,
-        preconditions=case.preconditions,
-    )
+        first = counter.first if keep is None else None
+        for view in (counter.view, None if first is None else first.view):
+            if view is not None:
+                self._to_forget.append((self._chosen.window.client.clear, view.request_id, _TRIES))

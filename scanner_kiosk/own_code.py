@@ -9,6 +9,8 @@ with the invitation; until then that id is unknown there. So the counter looks, 
 
 Where the desk is silent, nothing is let go and nothing replaced: a claim that came meanwhile is found later.
 
+A counter that shows its code no more takes it back (`take_back`), so that nobody comes to a window that does not look.
+
 The code is judged like any document before it is shown. It names this window and this request, or it is not ours.
 """
 
@@ -76,6 +78,17 @@ def come(client: ProvinceClient, invited: Invited) -> View | None:
         if no.reason is Reason.REQUEST_UNKNOWN:
             return None
         raise
+
+
+def take_back(client: ProvinceClient, request_id: str) -> None:
+    """No phone comes with this code any more. Where one was first, its visit is cleared: nobody looks, and its copy must not
+    stay openable. Refusal and Unavailable as the desk says."""
+    try:
+        client.uninvite(request_id)
+    except Refusal as no:
+        if no.reason is not Reason.STATE_FORBIDS:
+            raise
+        client.clear(request_id)
 
 
 def opened(text: str, asked: Asked, client: ProvinceClient, keys: Keys, *, now: datetime) -> Invited:

@@ -29,15 +29,19 @@ from typing import Any, Final
 from flask import Blueprint, Flask, Response, render_template, request, send_from_directory
 from werkzeug.exceptions import HTTPException, NotFound
 
+from consent.approval import Decision
 from consent.b64 import new_id
 from consent.clock import Clock
 from consent.errors import Reason, Refusal, Unavailable
 from consent.seal import strict_json
 from consent.sentences import Audience, Lang
 from consent.telling import PROBLEM_TYPE, Log, failure_of_status, problem_of
+from scanner_kiosk.card_route import Given
 from scanner_kiosk.counter import Guidance
-from scanner_kiosk.face import choices_of, state_of
+from scanner_kiosk.face import choices_of, receipts_of, state_of
 from scanner_kiosk.kiosk import Kiosk
+from scanner_kiosk.own_code import drawing
+from scanner_kiosk.pen import MOST_BYTES
 from scanner_kiosk.picture import POSTED_BYTES
 from scanner_kiosk.settings import Settings
 
@@ -45,7 +49,10 @@ PAGE_HEADER: Final = "Counter-Token"
 _MOST_BODY: Final = 8_192  # bytes of JSON
 _OPEN: Final = frozenset({"counter.page", "counter.asset"})
 _ASSETS: Final = frozenset(
-    {"counter.css", "counter.js", "own_code.js", "typed.js", "words.zh-CN.json", "words.en.json", "icon.svg"}
+    {
+        *("counter.css", "ways.css", "icon.svg", "words.zh-CN.json", "words.en.json"),
+        *("card.js", "copy.js", "counter.js", "own_code.js", "paper.js", "sheet.js", "two.js", "typed.js"),
+    }
 )
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -201,12 +208,15 @@ class Screen:
 
     def start(self) -> Response:
         """The case is ready."""
-        found = _members("case_number", "id_number", "card", lists=("preconditions",))
-        card = found.get("card") if self.settings.sandbox else None
+        found = _members("case_number", "id_number", "card", "partner", "partner_card", lists=("preconditions",))
+        simulated = self.settings.sandbox
+        card, partner_card = (found.get(name) if simulated else None for name in ("card", "partner_card"))
         self.kiosk.start(
             case_number=found.get("case_number") or "",
             id_number=found.get("id_number"),
             card=card,
+            partner=found.get("partner"),
+            partner_card=partner_card,
             preconditions=found.get("preconditions") or (),
         )
         return self.state()
@@ -217,6 +227,46 @@ class Screen:
         self.kiosk.typed(found.get("text") or "")
         return self.state()
 
+    def lay(self) -> Response:
+        """A card was laid on the reader."""
+        self.kiosk.card_route.lay(_members("card").get("card") or "")
+        return self.state()
+
+    def answer(self) -> Response:
+        """Somebody without a phone has agreed, with strokes or before the matcher, or has declined."""
+        found = _members(
+            "decision", "method", "sheet", "standing", lists=("declarations",), deep=("strokes",), most=MOST_BYTES
+        )
+        if found.get("decision") not in (Decision.AGREE, Decision.DECLINE):
+            raise Refusal(Reason.BODY_INVALID, detail="decision")
+        self.kiosk.card_route.answer(
+            Given(
+                decision=Decision(found["decision"]),
+                method=found.get("method") or "",
+                sheet=found.get("sheet") or "",
+                declarations=tuple(found.get("declarations") or ()),
+                strokes=found.get("strokes"),
+                standing=found.get("standing"),
+            )
+        )
+        return self.state()
+
+    def staff(self) -> Response:
+        """A second officer has laid the staff card down."""
+        self.kiosk.card_route.attest(_members("officer").get("officer") or "")
+        return self.state()
+
+    def evidence(self) -> Response:
+        """The file for the unit of what was signed."""
+        return Response(self.kiosk.evidence(), content_type="application/json")
+
+    def receipt(self, number: int) -> Response:
+        """A receipt of the visit that has ended, as a drawing for the printed paper."""
+        found = receipts_of(self.kiosk.counter())
+        if not 1 <= number <= len(found):
+            raise NotFound
+        return Response(drawing(found[number - 1]), content_type="image/svg+xml")
+
     def own_code(self) -> Response:
         """The code that the counter shows: a drawing, or with `?text` in the sandbox what it says, for a phone without a
         camera."""
@@ -226,10 +276,11 @@ class Screen:
         return Response(drawing, content_type="image/svg+xml")
 
     def key(self, name: str) -> Response:
-        """A key without anything to say: clear, keep, again, retry, invite, cover, uncover."""
+        """A key without anything to say: clear, keep, again, retry, invite, no-phone, cover, uncover."""
         keys: dict[str, Callable[[], None]] = {
             "clear": self.kiosk.clear,
             "invite": self.kiosk.invite,
+            "no-phone": self.kiosk.card_route.no_phone,
             "keep": self.kiosk.keep,
             "again": self.kiosk.again,
             "retry": self.kiosk.retry,
@@ -255,26 +306,34 @@ def _door(screen: Screen) -> Blueprint:
     door.add_url_rule("/choose", "choose", screen.choose, methods=["POST"])
     door.add_url_rule("/start", "start", screen.start, methods=["POST"])
     door.add_url_rule("/typed", "typed", screen.typed, methods=["POST"])
+    door.add_url_rule("/evidence.json", "evidence", screen.evidence)
+    door.add_url_rule("/receipts/<int:number>.svg", "receipt", screen.receipt)
+    door.add_url_rule("/lay", "lay", screen.lay, methods=["POST"])
+    door.add_url_rule("/answer", "answer", screen.answer, methods=["POST"])
+    door.add_url_rule("/staff", "staff", screen.staff, methods=["POST"])
     door.add_url_rule("/<name>", "key", screen.key, methods=["POST"])
     return door
 
 
-def _members(*texts: str, lists: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The JSON object of the body: these texts, each of which may be missing or null, and these lists of texts."""
+def _members(
+    *texts: str, lists: tuple[str, ...] = (), deep: tuple[str, ...] = (), most: int = _MOST_BODY
+) -> dict[str, Any]:
+    """The JSON object of the body: these texts, each of which may be missing or null, these lists of texts, and `deep` ones
+    that somebody else judges. `most` bytes."""
     if request.mimetype != "application/json":
         raise Refusal(Reason.MEDIA_TYPE, detail="application/json")
     raw = request.get_data(cache=False)
-    if len(raw) > _MOST_BODY:
+    if len(raw) > most:
         raise Refusal(Reason.TOO_LARGE, detail="body")
     try:
-        found = strict_json(raw, depth=2, members=32)
+        found = strict_json(raw, depth=4 if deep else 2, members=32)
     except Refusal as problem:
         raise Refusal(Reason.BODY_MALFORMED, detail=problem.detail) from problem
     if not isinstance(found, dict):
         raise Refusal(Reason.BODY_MALFORMED, detail="not a JSON object")
     for name, value in found.items():
         listed = name in lists and isinstance(value, list) and all(isinstance(each, str) for each in value)
-        if not listed and not (name in texts and (value is None or isinstance(value, str))):
+        if not listed and name not in deep and not (name in texts and (value is None or isinstance(value, str))):
             raise Refusal(Reason.BODY_INVALID, detail="members")
     return found
 

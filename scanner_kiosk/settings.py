@@ -7,13 +7,17 @@ typing error would otherwise be a setting that silently does not hold.
 one; in the sandbox one kiosk stands in for all.
 
     [{"province": "31", "window": "pudong-3", "name": "浦东 3 号窗口", "desk_url": "https://…", "key_uri": "file:…"}]
+
+In the sandbox a window may have simulated devices: `reader_key_uri` and `pad_key_uri` are the keys of its card reader and of
+its pad, `staff` those of the staff cards of its unit, by officer, and `unit` is the unit's USCC. A real device keeps its key
+inside; a window of a live profile that names one stops the start.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -30,12 +34,14 @@ SHARED: Final[Mapping[str, str]] = {
     "keylist_sha256": "HUZHENG_KEYLIST_SHA256",
 }
 PROFILES: Final = ("sandbox", "live")
-_MAY_BE_EMPTY: Final = frozenset({"unit_zh", "unit_en"})
+_DEVICES: Final = ("reader_key_uri", "pad_key_uri", "staff")
+_MAY_BE_EMPTY: Final = frozenset({"unit", "unit_zh", "unit_en", *_DEVICES})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowSetting:
-    """One window: where its desk is and which key is its own (URI, see consent.keys). Units' names may be left out."""
+    """One window: where its desk is and which key is its own (URI, see consent.keys). Units' names and the simulated devices
+    may be left out."""
 
     province: str
     window: str
@@ -44,6 +50,10 @@ class WindowSetting:
     key_uri: str
     unit_zh: str = ""
     unit_en: str = ""
+    unit: str = ""
+    reader_key_uri: str = ""
+    pad_key_uri: str = ""
+    staff: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +126,22 @@ def read_windows(path: Path, *, sandbox: bool) -> tuple[WindowSetting, ...]:
             province(window.province)
         except Refusal as no:
             raise ValueError(f"{path}: no province {window.province!r}") from no
-        members = asdict(window)
-        if not all(isinstance(value, str) and (value or name in _MAY_BE_EMPTY) for name, value in members.items()):
-            raise ValueError(f"{path}: every member is a text")
+        _check_members(path, window)
+        if not sandbox and any(getattr(window, name) for name in _DEVICES):
+            raise ValueError(f"{path}: the devices of {window.window} are simulated and must not be in live")
         if not window.desk_url.startswith("https://" if not sandbox else ("http://", "https://")):
             raise ValueError(f"{path}: the desk of {window.window} must be https in live")
     if not windows or len({(each.province, each.window) for each in windows}) != len(windows):
         raise ValueError(f"{path}: no window, or one twice")
     return windows
+
+
+def _check_members(path: Path, window: WindowSetting) -> None:
+    members = asdict(window)
+    staff = members.pop("staff")
+    if not all(isinstance(value, str) and (value or name in _MAY_BE_EMPTY) for name, value in members.items()):
+        raise ValueError(f"{path}: every member is a text")
+    if not isinstance(staff, dict) or not all(isinstance(value, str) and value for value in staff.values()):
+        raise ValueError(f"{path}: staff has a key URI for each officer")
+    if bool(window.reader_key_uri) != bool(window.pad_key_uri) or (staff and not (window.unit and window.pad_key_uri)):
+        raise ValueError(f"{path}: {window.window} has a reader with a pad, and staff cards with both and a unit")

@@ -35,7 +35,8 @@ class View:
     """A visit as the desk sees it.
 
     `state` is one of `consent.states.VISIT`. `copy` is the certificate's JSON while the state is PASSED; it must never be
-    written anywhere. `etag` names this version in the next poll.
+    written anywhere. `receipt` is the unit's receipt once the visit has ended (`receipt+jwt`). `etag` names this version in
+    the next poll.
     """
 
     request_id: str
@@ -48,6 +49,7 @@ class View:
     holder_province: str
     library: str | None
     copy: Mapping[str, Any] | None = field(repr=False)
+    receipt: str | None = field(default=None, repr=False)
     officer: str
     asked_at: str
     answer_by: str

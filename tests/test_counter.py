@@ -87,7 +87,7 @@ def test_every_event_leads_to_one_state_and_every_state_can_be_wiped() -> None:
     for event in {event for events in COUNTER.moves.values() for event in events}:
         assert COUNTER.target(event) in COUNTER.states
     assert COUNTER.sources("clear") == set(COUNTER.states) - {"IDLE"}
-    assert ASKING | ENDED | {"IDLE", "WAITING", "INVITING"} == set(COUNTER.states)
+    assert ASKING | ENDED | {"IDLE", "WAITING", "INVITING", "READING"} == set(COUNTER.states)
 
 
 def test_the_diagram_is_drawn_from_the_table() -> None:

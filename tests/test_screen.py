@@ -359,6 +359,17 @@ JSON = st.recursive(
                 [
                     *("province", "window", "matter", "type", "camera"),
                     *("case_number", "id_number", "preconditions", "text", "x"),
+                    *(
+                        "card",
+                        "partner",
+                        "partner_card",
+                        "officer",
+                        "decision",
+                        "method",
+                        "strokes",
+                        "standing",
+                        "sheet",
+                    ),
                 ]
             ),
             it,
@@ -371,7 +382,7 @@ JSON = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
-    path=st.sampled_from(["choose", "start", "typed", "invite"]),
+    path=st.sampled_from(["choose", "start", "typed", "invite", "no-phone", "lay", "answer", "staff"]),
     body=st.binary(max_size=80) | JSON.map(lambda it: json.dumps(it).encode()),
 )
 def test_whatever_the_page_sends_is_done_or_refused(page: Page, path: str, body: bytes) -> None:
@@ -390,6 +401,26 @@ def test_unknown_keys_and_wrong_bodies_are_problems(page: Page) -> None:
     assert code_of(page.post("retry")) == "STATE_FORBIDS"
     assert page.client.get("/counter/static/../settings.py", base_url=ORIGIN).status_code in (401, 404)
     assert page.client.get("/counter/static/secret", base_url=ORIGIN).status_code == 404
+
+
+def test_a_window_without_a_reader_offers_no_card_route_and_says_so(page: Page) -> None:
+    assert page.begin().get_json()["ways"] == {"invite": True, "no_phone": False}
+    assert code_of(page.post("no-phone")) == "DEVICE_UNKNOWN"
+    assert code_of(page.post("lay", {"card": "wang"})) == "STATE_FORBIDS"
+    assert code_of(page.post("staff", {"officer": "x"})) == "STATE_FORBIDS"
+    assert code_of(page.post("answer", {"decision": "withdraw"})) == "BODY_INVALID"
+    assert code_of(page.post("answer", {"decision": "decline"})) == "STATE_FORBIDS"
+    assert code_of(page.get("evidence.json")) == "STATE_FORBIDS"
+    assert code_of(page.get("receipts/1.svg")) == "ROUTE_UNKNOWN"
+
+
+def test_a_body_with_strokes_may_be_larger_and_has_its_own_bound(page: Page) -> None:
+    page.begin()
+    strokes = [[[n % 10_000, n, n] for n in range(1500)]]
+    assert code_of(page.post("answer", {"decision": "agree", "strokes": strokes})) == "STATE_FORBIDS"
+    assert code_of(page.post("answer", {"decision": "agree", "strokes": strokes * 9})) == "TOO_LARGE"
+    assert code_of(page.post("answer", {"decision": "agree", "strokes": [[[[[1]]]]]})) == "BODY_MALFORMED"
+    assert code_of(page.post("typed", {"text": "x" * 9000})) == "TOO_LARGE"
 
 
 def test_a_silent_desk_is_a_problem_that_names_it(page: Page, rig: Rig) -> None:
@@ -413,9 +444,10 @@ def test_both_dictionaries_have_the_same_words_and_placeholders() -> None:
 
 def test_every_word_is_used_and_every_used_word_exists() -> None:
     script = "".join(each.read_text(encoding="utf-8") for each in STATIC.glob("*.js"))
-    used = set(re.findall(r'words\["([^"]+)"\]', PAGE.read_text(encoding="utf-8")))
+    pages = "".join(each.read_text(encoding="utf-8") for each in PAGE.parent.glob("*.html"))
+    used = set(re.findall(r'words\["([^"]+)"\]', pages))
     used |= {word for word in words("en") if f'"{word}"' in script}
-    made = ("guidance.", "state.", "type.", "value.", "status.", "network.")
+    made = ("guidance.", "state.", "type.", "value.", "status.", "network.", "two.1", "two.2")
     used |= {word for word in words("en") if word.startswith(made)}
     assert used == set(words("en"))
 
@@ -472,12 +504,20 @@ def test_a_windows_file_that_cannot_hold_stops_the_start(rig: Rig) -> None:
         [{**good[0], "name": ""}],
         [{**good[0], "desk_url": "ftp://x"}],
         [good[0], good[0]],
+        [{**good[0], "reader_key_uri": "new:"}],
+        [{**good[0], "staff": {"o": ""}}],
+        [{**good[0], "staff": {"o": "new:"}, "unit": "X"}],
     ):
         rig.windows.write_text(bad if isinstance(bad, str) else json.dumps(bad), encoding="utf-8")
         with pytest.raises(ValueError, match=re.escape(str(rig.windows))):
             read_windows(rig.windows, sandbox=True)
     rig.windows.write_text(json.dumps(good), encoding="utf-8")
     with pytest.raises(ValueError, match="https"):
+        read_windows(rig.windows, sandbox=False)
+    devices = {"reader_key_uri": "new:", "pad_key_uri": "new:", "desk_url": "https://desk.example"}
+    rig.windows.write_text(json.dumps([{**good[0], **devices}]), encoding="utf-8")
+    assert read_windows(rig.windows, sandbox=True)[0].pad_key_uri == "new:"
+    with pytest.raises(ValueError, match="simulated"):
         read_windows(rig.windows, sandbox=False)
 
 

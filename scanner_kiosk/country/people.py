@@ -3,14 +3,15 @@
 Sixteen of them hold one certificate for each pair of (app's province, library's province), so that all 64 triples of a
 visit can be walked; their stories are the ones that counters know: married, divorced, remarried, reissued, a minority
 name, a rare character, two people of one name. Four more have what counters fear: a paper file only, a certificate under
-objection, none at all, a foreign permanent resident's number.
+objection, none at all, an old certificate that a reissued one has replaced. The last one is the other party of `wang-fang`'s
+registration, so that two can come for one visit.
 
 Plain data, no IO. `founding` puts them into apps and libraries.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
@@ -268,7 +269,23 @@ def personas() -> tuple[Persona, ...]:
             _story(62, "34", "marriage", date(2008, 8, 8), "程程", husband=True, reissued=True),
         ),
     )
-    return (*pairs, paper, objection, nothing, reissued)
+    return (*pairs, paper, objection, nothing, reissued, _spouse(pairs[2]))
+
+
+def _spouse(of: Persona) -> Persona:
+    """The other party of somebody's first certificate, in the same app: the simulated camera sees one app's phones."""
+    story = of.stories[0]
+    own = replace(story, partner_name=of.name, partner_id=of.id_number)
+    return Persona(
+        id="zhao-lei",
+        province=of.province,
+        name=story.partner_name,
+        id_number=story.partner_id,
+        husband=not of.husband,
+        note_zh="跨省结婚者的配偶",
+        note_en="spouse of the one married elsewhere",
+        stories=(own,),
+    )
 
 
 def pair(app: str, library: str) -> Persona:

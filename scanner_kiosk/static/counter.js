@@ -4,12 +4,18 @@
    2. calls    every call carries the token of this start; an old token means a restarted kiosk: load the page again
    3. polls    the state (with ETag) and the preview, each the next one only after the last one has ended
    4. shows    one function for each part of the page; texts are set only where they change, so that readers are not disturbed
-   5. keys     F1 help, F2 cover, F4 own code, K keep, Esc clear
+   5. keys     F1 help, F2 cover, F4 own code, F8 no phone, K keep, P print, Esc clear
    6. camera   frames of the browser's camera, where that source is chosen
 
-   What is typed in place of a scan stands in typed.js, the counter's own code in own_code.js.
+   What is typed in place of a scan stands in typed.js, the counter's own code in own_code.js. Somebody without a phone: card.js
+   for the cards on the reader, sheet.js for what is read and signed. Two people: two.js. Receipts and evidence: paper.js.
 */
+import { cardView } from "/counter/static/card.js";
+import { fieldsInto } from "/counter/static/copy.js";
 import { ownCodeView } from "/counter/static/own_code.js";
+import { paperView } from "/counter/static/paper.js";
+import { sheetView } from "/counter/static/sheet.js";
+import { twoView } from "/counter/static/two.js";
 import { typedField } from "/counter/static/typed.js";
 
 const $ = (id) => document.getElementById(id);
@@ -23,7 +29,8 @@ let choices = null;
 let state = null;
 let etag = "";
 let ahead = 0; // ms that the kiosk's clock is ahead of ours
-let idNumber = ""; // as typed; the field shows it masked
+const numbers = { "id-number": "", "partner-number": "" }; // as typed; the fields show them masked
+let chosenCard = ""; // that was read for the case, at the simulated reader
 let lastState = "";
 
 /* --- words ------------------------------------------------------------------------------ */
@@ -145,10 +152,15 @@ async function pollPreview() {
 /* --- shows ------------------------------------------------------------------------------ */
 
 const TONES = {
-  IDLE: "calm", WAITING: "calm", INVITING: "calm", CHECKING: "busy", CONFIRMING: "busy", FETCHING: "busy",
+  IDLE: "calm", WAITING: "calm", INVITING: "calm", READING: "calm", CHECKING: "busy", CONFIRMING: "busy",
+  SIGNING: "busy", ATTESTING: "busy", SEARCHING: "busy", FETCHING: "busy",
   PASSED: "pass", REFUSED: "refuse", UNDETERMINED: "check",
 };
-const STEPS = { IDLE: 1, WAITING: 2, INVITING: 2, CHECKING: 2, CONFIRMING: 3, FETCHING: 4, PASSED: 4, REFUSED: 4, UNDETERMINED: 4 };
+const ENDED = ["PASSED", "REFUSED", "UNDETERMINED"];
+const STEPS = {
+  IDLE: 1, WAITING: 2, INVITING: 2, READING: 2, CHECKING: 2, CONFIRMING: 3, SIGNING: 3, ATTESTING: 3,
+  SEARCHING: 4, FETCHING: 4, PASSED: 4, REFUSED: 4, UNDETERMINED: 4,
+};
 
 function take(fresh) {
   state = fresh;
@@ -156,6 +168,10 @@ function take(fresh) {
   showBanner();
   showVisit();
   ownCode.show(state);
+  card.show(state, chosenCard);
+  two.show(state);
+  paper.show(state);
+  sheet.show(state);
   showPlace();
   if (changed) {
     lastState = state.state;
@@ -176,8 +192,8 @@ function showBanner() {
   banner.dataset.tone = TONES[at];
   const kind = state.chosen ? state.chosen.type : "marriage";
   const said = state.said || {};
-  const sentence = own(said, "sentence") || say(at === "PASSED" ? `state.PASSED.sentence.${kind}` : `state.${at}.sentence`);
-  const next = own(said, "next") || words[`state.${at}.next`] || "";
+  const sentence = own(said, "sentence") || sentenceOf(at, kind);
+  const next = own(said, "next") || words[`state.${at}.${state.on_card ? "card" : "phone"}.next`] || words[`state.${at}.next`] || "";
   put("word", say(`state.${at}`));
   $("word").parentNode.dataset.long = String(say(`state.${at}`).length > 12);
   put("sentence", sentence);
@@ -195,11 +211,23 @@ function showBanner() {
     else item.removeAttribute("aria-current");
   }
   // The camera's last word may be of before: in WAITING it is not paused any more.
-  const paused = { IDLE: "paused", WAITING: "hold_in" }[at] || "done";
-  const guidance = at === "INVITING" ? "scan_us" : state.guidance === "paused" ? paused : state.guidance;
+  const done = state.on_card ? "card_done" : "done";
+  const paused = { IDLE: "paused", WAITING: "hold_in", READING: "card", CHECKING: state.on_card ? "card_stays" : "done" }[at] || done;
+  const cards = at === "READING" || Boolean(state.on_card); // whatever the camera sees
+  const guidance = at === "INVITING" ? "scan_us" : cards || state.guidance === "paused" ? paused : state.guidance;
   put("guidance-text", say(`guidance.${guidance}`));
-  $("guidance").dataset.guidance = guidance === "done" ? "paused" : guidance;
+  $("guidance").dataset.guidance = /^(card_)?done$/.test(guidance) ? "paused" : guidance;
   $("picture").dataset.open = String(at === "WAITING");
+}
+
+/** What the banner says while nobody has said anything else. */
+function sentenceOf(at, kind) {
+  const pair = state.two;
+  if (at === "PASSED") return say(pair ? "state.PASSED.two.sentence" : `state.PASSED.sentence.${kind}`);
+  const turn = pair && { WAITING: true, CONFIRMING: true }[at] ? `.${pair.turn}` : "";
+  const way = state.on_card && at !== "SIGNING" && at !== "ATTESTING" && at !== "SEARCHING" ? ".card" : "";
+  const key = `state.${at}${turn}${way}.sentence`;
+  return say(words[key] ? key : `state.${at}.sentence`, turn ? { n: pair.people[pair.turn - 1].person || "" } : {});
 }
 
 function showVisit() {
@@ -217,17 +245,23 @@ function showVisit() {
   const digits = visit && visit.digits;
   show("digits-box", Boolean(digits));
   put("digits", digits || "");
-  const waiting = { CHECKING: "checking.wait", FETCHING: "fetching.wait" }[at];
+  const waiting = { CHECKING: "checking.wait", SIGNING: "signing.wait", SEARCHING: "searching.wait", FETCHING: "fetching.wait" }[at];
   show("wait", Boolean(waiting));
   put("wait", waiting ? say(waiting, { province: provinceName(visit && visit.library) }) : "");
   show("ways", at === "WAITING");
-  showCopy(visit && visit.copy, visit);
+  show("invite", state.ways.invite);
+  show("no-phone", state.ways.no_phone);
+  showCopy(visit && !state.two && visit.copy, visit);
+  if (state.two && at === "PASSED") put("watermark-two", watermark(visit));
+  show("watermark-two", Boolean(state.two) && at === "PASSED");
   const ended = at === "PASSED" || at === "REFUSED" || at === "UNDETERMINED";
   show("keep", ended);
   show("retry", state.can_retry);
   show("again", at === "REFUSED" || at === "UNDETERMINED");
+  show("scan-instead", at === "INVITING" || at === "READING");
+  put("scan-instead-key", at === "READING" ? "F8" : "F4");
   put("clear-text", say(ended ? "done" : "cancel"));
-  $("keys").classList.toggle("roomy", at !== "PASSED");
+  $("keys").classList.toggle("roomy", at !== "PASSED" || Boolean(state.two));
   // One filled button: what is most likely to be done next.
   const next = at === "PASSED" ? "clear" : state.can_retry && state.said.retry ? "retry" : ended ? "again" : "";
   for (const id of ["clear", "retry", "again"]) $(id).classList.toggle("main", id === next);
@@ -244,7 +278,8 @@ function caseRows() {
   // On a copy the purpose names the matter, and the room is needed for the fields.
   if (chosen && state.state !== "PASSED") list.push([say("form.matter"), `${own(chosen, "name")} · ${say(`type.${chosen.type}`)}`]);
   list.push([say("case"), found.case_number]);
-  list.push([say("case.person"), found.person || say("case.person.none")]);
+  const carded = state.on_card && state.on_card.number;
+  if (!state.two) list.push([say("case.person"), carded || found.person || say("case.person.none")]);
   return list;
 }
 
@@ -277,22 +312,11 @@ function showCopy(copy, visit) {
   }
   if (fields.childElementCount) return;
   put("copy-status", say(`status.${copy.status}`));
-  put("copy-as-of", `${say("copy.as_of", { time: moment(copy.status_as_of, true) })} · ${say("copy.library")} ${provinceName(copy.library)}`);
-  for (const field of copy.fields) {
-    const dt = document.createElement("dt");
-    const dd = document.createElement("dd");
-    dt.textContent = own(field, "label");
-    dd.textContent = field.disclosure === "MATCH" ? say(`value.${field.value}`) : day(field.value);
-    fields.append(dt, dd);
-  }
+  put("copy-as-of", asOf(copy));
+  fieldsInto(fields, copy, { say, own, day });
   put("copy-foot", `${say("copy.cause")} ${copy.cause} · ${say("copy.expires")} ${moment(copy.expires, true)}`);
   const place = state.place;
-  const mark = say("copy.watermark", {
-    officer: officer(visit),
-    window: `${own(place, "unit")} ${place.window_name} (${place.window})`,
-    time: moment(new Date(Date.now() + ahead).toISOString(), true),
-  });
-  put("watermark", mark);
+  put("watermark", watermark(visit));
   $("marks").replaceChildren(
     ...Array.from({ length: 40 }, () => {
       const span = document.createElement("span");
@@ -301,6 +325,16 @@ function showCopy(copy, visit) {
       return span;
     }),
   );
+}
+
+const nowText = () => moment(new Date(Date.now() + ahead).toISOString(), true);
+function asOf(copy) {
+  return `${say("copy.as_of", { time: moment(copy.status_as_of, true) })} · ${say("copy.library")} ${provinceName(copy.library)}`;
+}
+function watermark(visit) {
+  const place = state.place;
+  const window = `${own(place, "unit")} ${place.window_name} (${place.window})`;
+  return say("copy.watermark", { officer: officer(visit), window, time: nowText() });
 }
 
 function officer(visit) {
@@ -339,6 +373,8 @@ function tick() {
   }
   if (state.visit && state.visit.answer_by) put("left-time", say("digits.left", { n: left(state.visit.answer_by) }));
   ownCode.tick(left);
+  sheet.tick(left);
+  two.tick(left);
   if (document.body.dataset.lost === "true") return;
   if (!state.network.heard_at) put("foot-heard", "");
   else {
@@ -364,9 +400,11 @@ function fillPlaces(province, window) {
   fill($("province"), choices.provinces.map((each) => [each.code, own(each, "name")]), province);
   const here = choices.windows.filter((each) => each.province === province);
   fill($("window"), here.map((each) => [each.window, `${own(each, "unit")} ${each.name}`.trim()]), window);
-  const cards = choices.cards;
-  show("card-row", cards.length > 0);
-  fill($("card"), [["", say("form.card.none")], ...cards.map((each) => [each.id, `${each.name} · ${each.number} · ${own(each, "note")}`])], "");
+  const cards = choices.cards.map((each) => [each.id, `${each.name} · ${each.number} · ${own(each, "note")}`]);
+  for (const id of ["card", "partner-card"]) {
+    show(`${id}-row`, cards.length > 0);
+    fill($(id), [["", say("form.card.none")], ...cards], "");
+  }
 }
 function fillMatters() {
   const matters = choices.register ? choices.register.matters : [];
@@ -385,7 +423,9 @@ function fillTypes() {
   const before = $("type").value;
   fill($("type"), matter ? matter.types.map((each) => [each, say(`type.${each}`)]) : [], before);
   $("type").disabled = !matter || matter.types.length < 2;
-  put("id-label", say(matter && !matter.holder_match ? "form.id.optional" : "form.id"));
+  show("two-row", Boolean(matter && matter.couple));
+  if (!matter || !matter.couple) $("two").checked = false;
+  showTwo();
   show("preconditions", Boolean(matter && matter.preconditions.length));
   $("ticks").replaceChildren(
     ...(matter ? matter.preconditions : []).map((each) => {
@@ -404,6 +444,15 @@ function fillTypes() {
   );
   if (state) showBanner();
 }
+/** Whether two people have come together, and so who the first field is about. */
+function showTwo() {
+  const matter = matterRow();
+  const together = $("two").checked;
+  show("partner-row", together);
+  $("case-form").dataset.two = String(together);
+  put("id-label", say(together ? "form.id.1" : matter && !matter.holder_match ? "form.id.optional" : "form.id"));
+  put("card-label", say(together ? "form.card.1" : "form.card"));
+}
 function retrieved() {
   const matter = matterRow();
   if (!matter) return "";
@@ -418,14 +467,16 @@ function chooseWindow() {
   fault("");
   choosing = choosing.then(async () => {
     let failure = "";
+    let found = null;
     if (mine !== chosen) return;
     try {
-      choices = await send("choose", { province: $("province").value, window: $("window").value });
+      found = await send("choose", { province: $("province").value, window: $("window").value });
     } catch (error) {
-      choices.register = null;
       failure = error.message;
     }
     if (mine !== chosen) return;
+    if (found) choices = found;
+    else choices.register = null;
     fillMatters();
     if (failure) fault(failure);
   });
@@ -434,39 +485,52 @@ function chooseWindow() {
 function masked(number) {
   return number.length > 10 ? `${number.slice(0, 6)}${"*".repeat(number.length - 10)}${number.slice(-4)}` : "*".repeat(number.length);
 }
-function hideNumber() {
-  const field = $("id-number");
+function hideNumber(id) {
+  const field = $(id);
   const typed = field.value.trim();
-  if (typed && !typed.includes("*")) idNumber = typed;
-  field.value = masked(idNumber);
+  if (typed && !typed.includes("*")) numbers[id] = typed;
+  field.value = masked(numbers[id]);
+}
+function forgetNumbers() {
+  for (const id of Object.keys(numbers)) {
+    numbers[id] = "";
+    $(id).value = "";
+  }
 }
 function resetForm() {
-  idNumber = "";
-  $("id-number").value = "";
+  forgetNumbers();
+  chosenCard = "";
   $("case-number").value = "";
-  $("card").value = "";
-  $("id-number").disabled = false;
+  for (const id of ["card", "partner-card"]) $(id).value = "";
+  for (const id of Object.keys(numbers)) $(id).disabled = false;
+  $("two").checked = false;
+  showTwo();
   for (const box of $("ticks").querySelectorAll("input")) box.checked = false;
 }
 async function start(event) {
   event.preventDefault();
-  hideNumber();
+  for (const id of Object.keys(numbers)) if (!$(id).disabled) hideNumber(id);
   const button = $("start");
   button.disabled = true;
   fault("");
   try {
     await send("choose", { matter: $("matter").value, type: $("type").value });
     const card = $("card").value;
+    const together = $("two").checked;
+    if (together && !numbers["partner-number"] && !$("partner-card").value) throw new Error(say("form.two.missing"));
+    const partnerCard = together ? $("partner-card").value : "";
+    chosenCard = card;
     take(
       await send("start", {
         case_number: $("case-number").value,
-        id_number: card ? null : idNumber || null,
+        id_number: card ? null : numbers["id-number"] || null,
         card: card || null,
+        partner: together && !partnerCard ? numbers["partner-number"] : null,
+        partner_card: partnerCard || null,
         preconditions: [...$("ticks").querySelectorAll("input:checked")].map((box) => box.value),
       }),
     );
-    idNumber = "";
-    $("id-number").value = "";
+    forgetNumbers();
     $("banner").focus();
   } catch (error) {
     fault(error.message);
@@ -489,13 +553,19 @@ function pressed(event) {
   } else if (event.key === "F4" && !event.altKey && !event.ctrlKey) {
     event.preventDefault();
     const press = { WAITING: "invite", INVITING: "again" }[state && state.state];
-    if (press) key(press);
+    if (press && (press === "again" || state.ways.invite)) key(press);
+  } else if (event.key === "F8" && !event.altKey && !event.ctrlKey) {
+    event.preventDefault();
+    if (state && state.state === "READING") key("again");
+    else if (state && state.ways.no_phone) key("no-phone");
   } else if (event.key === "Escape" && !$("help").open) {
     event.preventDefault();
     if (state && state.state === "IDLE" && !state.covered) resetForm();
     key("clear");
   } else if ((event.key === "k" || event.key === "K") && !typing && state && state.clears_at) {
     key("keep");
+  } else if ((event.key === "p" || event.key === "P") && !typing && !event.ctrlKey && !event.metaKey && state && state.receipts) {
+    paper.print();
   } else if (!typing && state && state.state === "WAITING" && !state.covered && !$("help").open) {
     typed.lead(event);
   }
@@ -584,6 +654,14 @@ const typed = typedField({
 });
 const ownCode = ownCodeView({ say, call, put, show, own, fault });
 
+/* --- without a phone, and two people ------------------------------------------------------ */
+
+const shared = { say, own, put, show, fill, send, fault, taken: (found) => take(found), choices: () => choices };
+const card = cardView(shared);
+const sheet = sheetView(shared);
+const two = twoView({ say, own, show, day, asOf, ended: (at) => ENDED.includes(at) });
+const paper = paperView({ say, own, put, show, call, fault, now: nowText, provinceName: (code) => provinceName(code) });
+
 /* --- begin ------------------------------------------------------------------------------ */
 
 async function begin() {
@@ -601,17 +679,20 @@ async function begin() {
     $("place").open = false;
   });
   $("matter").addEventListener("change", fillTypes);
-  $("id-number").addEventListener("blur", hideNumber);
-  $("id-number").addEventListener("focus", () => ($("id-number").value = ""));
-  $("card").addEventListener("change", () => {
-    const card = choices.cards.find((each) => each.id === $("card").value);
-    idNumber = "";
-    $("id-number").value = card ? card.number : "";
-    $("id-number").disabled = Boolean(card);
-  });
+  for (const [id, reader] of [["id-number", "card"], ["partner-number", "partner-card"]]) {
+    $(id).addEventListener("blur", () => hideNumber(id));
+    $(id).addEventListener("focus", () => ($(id).value = ""));
+    $(reader).addEventListener("change", () => {
+      const read = choices.cards.find((each) => each.id === $(reader).value);
+      numbers[id] = "";
+      $(id).value = read ? read.number : "";
+      $(id).disabled = Boolean(read);
+    });
+  }
+  $("two").addEventListener("change", showTwo);
   $("case-form").addEventListener("submit", start);
   $("scan-instead").addEventListener("click", () => key("again"));
-  for (const name of ["keep", "retry", "again", "clear", "invite"]) $(name).addEventListener("click", () => key(name));
+  for (const name of ["keep", "retry", "again", "clear", "invite", "no-phone"]) $(name).addEventListener("click", () => key(name));
   $("help-key").addEventListener("click", () => $("help").showModal());
   $("help-close").addEventListener("click", () => $("help").close());
   $("cover-key").addEventListener("click", () => key("cover"));

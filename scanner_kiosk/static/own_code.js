@@ -67,7 +67,7 @@ export function ownCodeView({ say, call, put, show, own, fault }) {
       state = fresh;
       const inviting = state.state === "INVITING";
       const code = inviting ? state.own_code : null;
-      for (const id of ["own-code", "inviting", "scan-instead"]) show(id, inviting);
+      for (const id of ["own-code", "inviting"]) show(id, inviting);
       if (copy) show("copy-code", Boolean(code));
       put("invite-unit", inviting ? own(state.place, "unit") : "");
       put("invite-window", inviting ? state.place.window_name : "");
