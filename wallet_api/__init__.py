@@ -21,6 +21,7 @@ vendors/  limits             who may call, how often, and the same answer to the
 webhooks/                    what vendors are told of a showing, and that they get it
 doors/                       HTTP by audience
 description                  the description of the interface as a file, the same wherever it is made
+conformance/                 a vendor's back end checked by running it
 sandbox  personas            login and vendor played by hand, and the invented people
 vendor_migrations/           the history of the vendors' tables
 """

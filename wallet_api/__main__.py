@@ -1,4 +1,4 @@
-"""wallet-api: serve, deliver, migrate, vendors …, sandbox …, receipt verify, openapi.
+"""wallet-api: serve, deliver, migrate, vendors …, sandbox …, receipt verify, conformance, openapi.
 
 Settings come from the environment (`settings.Settings`). Exit status 0 is done, 1 is a no with its reason on
 standard error, 2 is a wrong command line or setting.
@@ -9,22 +9,26 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, Flask
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from consent.clock import Clock, SystemClock, shanghai_date
 from consent.errors import Refusal, Unavailable
 from consent.keylist import read_key_list
 from consent.keys import load_key
 from consent.provinces import province
-from consent.telling import capture_libraries, new_log
+from consent.telling import Log, capture_libraries, new_log
 from wallet_api.app import create_app, migrate_store
+from wallet_api.conformance.command import add_conformance_command
 from wallet_api.description import canonical, describe
 from wallet_api.pages import phone_blueprint
 from wallet_api.personas import load_personas
+from wallet_api.profiles.accounts import read_account
+from wallet_api.profiles.simulators import SIMULATED, Simulator, open_simulator
 from wallet_api.receipts import add_receipt_commands
 from wallet_api.sandbox import add_sandbox_commands
 from wallet_api.settings import Settings, pairs, read_settings
@@ -54,11 +58,41 @@ def app() -> Any:
     settings, clock = read_settings(os.environ), SystemClock()
     log = new_log("wallet_api", clock, level=settings.log_level)
     capture_libraries(log)
-    return create_app(settings, clock=clock, log=log, pages=phone_pages(settings, clock))
+    return assembled(settings, clock, log)
 
 
-def phone_pages(settings: Settings, clock: Clock) -> tuple[Blueprint, ...]:
-    """The simulated phone of the settings' app; nothing where no personas are set. ValueError, or Refusal for a key."""
+def assembled(settings: Settings, clock: Clock, log: Log | None = None) -> Flask:
+    """Everything that the settings name, in one application: the doors, the phone's pages, the app's simulated server
+    below `SIMULATED`. ValueError, or Refusal for a key."""
+    simulator = simulated_app(settings, clock)
+    own_code = None if simulator is None else simulator.hold_up
+    flask = create_app(settings, clock=clock, log=log, pages=phone_pages(settings, clock, own_code))
+    if simulator is not None:
+        flask.wsgi_app = DispatcherMiddleware(flask.wsgi_app, {SIMULATED: simulator.wsgi})  # type: ignore[method-assign]
+    return flask
+
+
+def simulated_app(settings: Settings, clock: Clock) -> Simulator | None:
+    """The server of the settings' app, imitated; None where no account at it is set. ValueError, or Refusal for a key."""
+    if not settings.app_account:
+        return None
+    if not settings.sandbox:
+        raise ValueError("the app's server is a simulator and exists in the sandbox only")
+    listed = read_key_list(Path(settings.keylist), pinned=settings.keylist_sha256)
+    return open_simulator(
+        settings.province,
+        login_key=load_key(settings.login_key, issuer=province(settings.province).app_id, sandbox=True),
+        inner=listed.recipient(settings.province),
+        clock=clock,
+        account=read_account(settings.app_account, sandbox=True),
+    )
+
+
+def phone_pages(
+    settings: Settings, clock: Clock, own_code: Callable[[str], str] | None = None
+) -> tuple[Blueprint, ...]:
+    """The simulated phone of the settings' app; nothing where no personas are set. `own_code` draws the text that the app
+    shows for a showing today. ValueError, or Refusal for a key."""
     if not settings.personas:
         return ()
     listed = read_key_list(Path(settings.keylist), pinned=settings.keylist_sha256)
@@ -70,6 +104,7 @@ def phone_pages(settings: Settings, clock: Clock) -> tuple[Blueprint, ...]:
         phones=pairs(settings.phones),
         clock=clock,
         sandbox=settings.sandbox,
+        own_code=own_code,
     )
     return (phone,)
 
@@ -80,7 +115,7 @@ def _serve(settings: Settings, asked: argparse.Namespace) -> None:
 
     clock = SystemClock()
     # Says here, and not in a worker that dies again and again, what is wrong.
-    create_app(settings, clock=clock, pages=phone_pages(settings, clock))
+    assembled(settings, clock)
     host, _, port = settings.listen.rpartition(":")
     Granian(
         "wallet_api.__main__:app",
@@ -115,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     add_vendor_commands(commands)
     add_sandbox_commands(commands)
     add_receipt_commands(commands)
+    add_conformance_command(commands)
     return parser
 
 
