@@ -32,7 +32,7 @@ from consent.ledger import Act, Entry, check
 from consent.people import CitizenId
 from consent.receipt import open_receipt
 from consent.seal import signed_digest
-from consent.stores.base import reading
+from consent.stores.base import reading, sqlite_path
 from consent.stores.valkey import Valkey
 from consent.telling import Log
 from consent.transport import Letter, Transport
@@ -179,6 +179,21 @@ def rows(engine: Engine, table: Table) -> list[Any]:
     """All rows of a table."""
     with reading(engine) as conn:
         return list(conn.execute(select(table)).all())
+
+
+def kept(engine: Engine) -> sqlite3.Connection:
+    """A whole database as it is now, in memory."""
+    copy = sqlite3.connect(":memory:")
+    with closing(sqlite3.connect(str(sqlite_path(engine)))) as source:
+        source.backup(copy)
+    return copy
+
+
+def put_back(engine: Engine, copy: sqlite3.Connection) -> None:
+    """The database as it was when it was kept; whoever has it open goes on with that."""
+    with closing(sqlite3.connect(str(sqlite_path(engine)))) as target:
+        target.execute("PRAGMA synchronous=OFF")
+        copy.backup(target)
 
 
 def ask(stage: Stage, client: ProvinceClient, who: Persona, **changes: Any) -> Asked:
@@ -359,6 +374,10 @@ def _library_books(province: Province, spent: dict[tuple[str, str], Any], *, now
     withdrawn = [each for each in kept if each.state == "WITHDRAWN"]
     assert len([each for each in book if each.act is Act.WITHDRAWN]) == len(withdrawn)
     assert all(each.copy is None for each in withdrawn)
+    for each in withdrawn:
+        receipt = open_receipt(each.receipt, province.office.ring, side="library", now=now)
+        assert receipt.claims["req"] == each.request_digest
+        _stands(book, receipt.claims, Act.WITHDRAWN)
     for each in given:
         receipt = open_receipt(each.receipt, province.office.ring, side="library", now=now)
         _stands(book, receipt.claims, Act.SPENT)
