@@ -1,6 +1,7 @@
 """The two other ways to a showing, as people use them: the twelve digits that are typed, and the code that the counter shows.
 
-First the counter's page beside the documented desk of `counter_rig`; then phone and counter side by side in the whole country.
+The counter's page beside the documented desk of `counter_rig`, and the phone's beside an inner network that is the tester's
+hand. Both side by side, with everything behind them, stand in test_sides_browser.py.
 """
 
 from __future__ import annotations
@@ -11,43 +12,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
-import zxingcpp
 
-from consent.b64 import from_b64
 from consent.clock import ShiftedClock
-from consent.invitation import LENGTH, PREFIX
-from consent.provinces import provinces
+from consent.invitation import PREFIX
 from consent.twin import new_twin, read_twin, spaced
-from scanner_kiosk.country.people import Persona, pair
 from tests import test_phone_codes as phone_codes
 from tests.browser import test_counter_browser as counter_browser
+from tests.browser.sides import PATIENCE_MS, PHONE, qr_on, usable
 from tests.browser.test_counter_browser import CHROMIUM, SIZES, Screen, Served
-from tests.browser.test_visit_browser import shot, usable
-from tests.counts import FULL
 from tests.phone_stage import Stage, certificate, holdings, serving
-from tests.test_serve import Served as Country
-from tests.test_serve import served as country_served
 from tests.test_serve import until
 
 playwright, browser, served = counter_browser.playwright, counter_browser.browser, counter_browser.served  # fixtures
-PHONE = {"width": 390, "height": 844}
-PATIENCE_MS = 60_000
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.network,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
 ]
-
-
-def qr_on(page: Any) -> list[str]:
-    """What any reader reads off a screenshot."""
-    pixels = cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE)
-    found = zxingcpp.read_barcodes(np.asarray(pixels, np.uint8), formats=zxingcpp.BarcodeFormat.QRCode)
-    return [each.text for each in found]
 
 
 def mistyped(twin: str) -> str:
@@ -356,151 +339,3 @@ def test_going_back_from_reading_shows_the_code_again_and_lets_go_of_the_camera(
     page.wait_for_selector(".code img:visible")
     assert page.evaluate("document.activeElement.id") == "scan"
     page.context.close()
-
-
-# --- in the whole country -------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def country(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Country]:
-    with country_served(tmp_path_factory.mktemp("serve") / "state") as running:
-        yield running
-
-
-def page_of(browser: Any, address: str, lang: str, size: dict[str, int]) -> Any:
-    context = browser.new_context(viewport=size, locale=lang, device_scale_factor=2 if size == PHONE else 1)
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
-    page.goto(address)
-    return page
-
-
-def phone_of(browser: Any, country: Country, persona: Persona, lang: str = "zh-CN") -> Any:
-    """A phone that shows its code. Not Shanghai's: at that one the simulated camera looks."""
-    page = page_of(browser, country.told["phone"][persona.province], lang, PHONE)
-    if lang == "en":
-        page.click("#switch-lang")
-    page.click(f"[data-persona={persona.id}]")
-    page.wait_for_selector(".certificate")
-    page.click("main a.button")
-    page.wait_for_selector(".code img:visible")
-    return page
-
-
-def counter_of(
-    browser: Any, country: Country, persona: Persona, lang: str = "zh-CN", size: tuple[int, int] = SIZES[0]
-) -> Any:
-    """A real-estate counter in Jiangsu that has taken up this person's case."""
-    page = page_of(browser, f"{country.told['counter']}?lang={lang}", lang, {"width": size[0], "height": size[1]})
-    until(lambda: page.locator("#matter option").count() or None)
-    page.click("#place summary")
-    page.select_option("#province", "32")
-    until(lambda: page.locator("#window option[value='32-R1']").count() or None)
-    page.select_option("#window", "32-R1")
-    until(lambda: page.locator("#matter option[value='realestate.register']").count() or None)
-    page.select_option("#matter", "realestate.register")
-    page.select_option("#type", persona.stories[0].type)
-    page.fill("#case-number", "2026-宁-000318")
-    page.fill("#id-number", persona.id_number)
-    page.click("#start")
-    page.wait_for_selector("#ways:visible")
-    return page
-
-
-def agree(phone: Any, counter: Any) -> None:
-    """The citizen compares the digits and agrees."""
-    counter.wait_for_selector("#digits-box:visible")
-    digits = counter.inner_text("#digits").strip()
-    phone.wait_for_selector("[name=certificate]")
-    phone.locator("[name=certificate]").first.check()
-    phone.locator("label.digit", has_text=digits).click()
-    if phone.locator("[name=declaration]").count():
-        phone.check("[name=declaration]")
-    phone.click("#agree")
-
-
-def ends_well(phone: Any, counter: Any, library: str) -> None:
-    """The certificate on the counter, the receipt on the phone, and the counter empty again."""
-    counter.wait_for_selector("#banner[data-tone=pass]")
-    names = provinces()[library].name_zh, provinces()[library].name_en
-    assert any(name in counter.inner_text("#copy-as-of") for name in names)
-    assert counter.locator("#copy-fields dd").count() >= 3
-    phone.wait_for_selector(".outcome.pass")
-    with phone.expect_download() as download:
-        phone.click(".receipt a")
-    header = json.loads(from_b64(Path(download.value.path()).read_text().split(".")[0]))
-    assert header["typ"] == "receipt+jwt"
-    counter.keyboard.press("Escape")
-    counter.wait_for_selector("#case-form:visible")
-    for page in (phone, counter):
-        page.context.close()
-
-
-@pytest.mark.full
-@pytest.mark.skipif(not FULL, reason="belongs to the full run")
-@pytest.mark.timeout(280)
-@pytest.mark.parametrize(("lang", "size"), [("zh-CN", SIZES[0]), ("en", SIZES[1])])
-def test_a_phone_that_reads_the_counters_code_ends_with_the_certificate_there(
-    browser: Any, country: Country, lang: str, size: tuple[int, int]
-) -> None:
-    persona = pair("34", "33")
-    counter = counter_of(browser, country, persona, lang, size)
-    shot(counter, f"counter-waiting-{lang}-{size[0]}")
-    phone = phone_of(browser, country, persona, lang)
-    counter.keyboard.press("F4")
-    counter.wait_for_selector("#own-code-picture:visible")
-    (text,) = until(lambda: qr_on(counter) or None)
-    assert len(text) <= LENGTH
-    usable(counter)
-    shot(counter, f"counter-code-{lang}-{size[0]}")
-    phone.click("#scan")
-    phone.wait_for_selector("#counter-text")
-    usable(phone)
-    shot(phone, f"phone-scan-{lang}")
-    phone.fill("#counter-text", "https://example.org/")
-    phone.click(".paste button")
-    assert phone.inner_text(".paste .error") in ("这不是窗口的码。", "That is not a counter's code.")
-    phone.fill("#counter-text", text)
-    phone.click(".paste button")
-    agree(phone, counter)
-    ends_well(phone, counter, "33")
-
-
-@pytest.mark.full
-@pytest.mark.skipif(not FULL, reason="belongs to the full run")
-@pytest.mark.timeout(280)
-def test_the_second_phone_is_told_that_another_was_first(browser: Any, country: Country) -> None:
-    first, second = pair("34", "33"), pair("33", "34")
-    counter = counter_of(browser, country, first)
-    phones = [phone_of(browser, country, each) for each in (first, second)]
-    counter.keyboard.press("F4")
-    counter.wait_for_selector("#own-code-picture:visible")
-    (text,) = until(lambda: qr_on(counter) or None)
-    for phone in phones:
-        phone.click("#scan")
-        phone.fill("#counter-text", text)
-    phones[0].click(".paste button")
-    counter.wait_for_selector("#digits-box:visible")
-    phones[1].click(".paste button")
-    phones[1].wait_for_selector(".paste .error:not(:empty)")
-    assert phones[1].inner_text(".paste .error") == "另一部手机先扫了这个码。请扫窗口的下一个码。"
-    phones[1].context.close()
-    agree(phones[0], counter)
-    ends_well(phones[0], counter, "33")
-
-
-@pytest.mark.full
-@pytest.mark.skipif(not FULL, reason="belongs to the full run")
-@pytest.mark.timeout(280)
-def test_digits_that_are_read_out_end_with_the_certificate(browser: Any, country: Country) -> None:
-    persona = pair("33", "31")
-    counter, phone = counter_of(browser, country, persona), phone_of(browser, country, persona)
-    phone.click(".help summary")
-    phone.click("#twin")
-    phone.wait_for_selector(".twin:not(:empty)")
-    phone.locator(".twin").scroll_into_view_if_needed()
-    shot(phone, "phone-digits-zh-CN")
-    counter.keyboard.type(phone.inner_text(".twin"))
-    counter.keyboard.press("Enter")
-    agree(phone, counter)
-    ends_well(phone, counter, "31")
