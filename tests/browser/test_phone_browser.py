@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from consent.approval import Decision, open_approval  # noqa: E402
 from consent.b64 import from_b64  # noqa: E402
 from consent.clock import ShiftedClock, to_epoch  # noqa: E402
-from consent.code import PREFIX  # noqa: E402
+from consent.code import PREFIX, SIMPLE_PREFIX  # noqa: E402
 from consent.counter_strings import drawn_by, known_as  # noqa: E402
 from consent.sentences import Lang  # noqa: E402
 from consent.showing import open_holder  # noqa: E402
@@ -878,3 +878,25 @@ def test_the_app_can_show_the_code_that_it_shows_already_today(pick_up: Callable
     phone.page.wait_for_selector(".code img:visible")
     phone.page.evaluate("scrollTo(0, 0)")
     assert read_screen(phone.page).startswith(PREFIX)
+
+
+@pytest.mark.full
+def test_a_simpler_code_is_one_key_away_and_comes_into_sight(pick_up: Callable[..., Phone]) -> None:
+    phone = pick_up()
+    phone.look("en.big")
+    phone.sign_in()
+    phone.show()
+    page = phone.page
+    page.click(".help summary")
+    button = page.locator("#simple")
+    expect(button).to_have_text(EN["show.simple"])
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(button).to_have_text(EN["show.own.back"])
+    expect(button).to_be_focused()
+    page.wait_for_selector(".code img:visible")
+    assert read_screen(page).startswith(SIMPLE_PREFIX)
+    assert axe_module.Axe().run(page).response["violations"] == []
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".code img:visible")
+    assert read_screen(page).startswith(PREFIX)
