@@ -55,7 +55,7 @@ from verifier.stores import library as library_tables
 PROCESSES = 4
 PRESENTATIONS = count(200, 16)
 WITHDRAWALS = count(250, 20)
-RACES = count(10_000, 60)
+RACES = count(5_000, 60)
 PARTS = count(4, 1)  # tests that share them
 LETTERS = count(250, 20)  # pairs of letters in each; a pair races RACES / PARTS / LETTERS times
 INTERLEAVINGS = count(30, 2)
@@ -168,7 +168,7 @@ def test_whoever_commits_first_decides_between_withdrawing_and_fetching(
                 put_back(engine, copy)
     assert sum(ends.values()) == len(races) == RACES // PARTS
     assert min(ends["spent"], ends["withdrawn"]) > len(races) // 5
-    assert len(orders) > count(300, 15), "hardly any order of steps was tried"
+    assert len(orders) > count(120, 15), "hardly any order of steps was tried"
 
 
 def _race_in_turns(stage: Stage, taking: Turns, paper: Paper, luck: Random) -> tuple[int, ...]:

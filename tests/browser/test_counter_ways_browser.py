@@ -378,7 +378,7 @@ def test_the_form_for_two_people_fits_the_smaller_screen_in_english(browser: Any
         ticks = page.locator("#ticks").bounding_box()
         assert ticks["y"] + ticks["height"] <= page.locator("#start").bounding_box()["y"]
         page.click("#start")
-        assert page.inner_text("#fault") == "Fill in the second person's ID number"
+        screen.until(lambda: page.inner_text("#fault") == "Fill in the second person's ID number")
         fits(screen)
         page.uncheck("#two")
         assert not page.is_visible("#partner-row")
