@@ -7,7 +7,8 @@ Each case that schemathesis draws is sent three times, and each answer is held a
     draw these, and behind them lies most of the program
 
 Drawing a case costs more than sending it, so that three calls cost little more than one. CALLS says how many are made at
-least, by which test; together they are more than nine thousand. With 124 examples they are 20,000, which the full run has no time for.
+least, by which test; together they are more than nine thousand. With 124 examples they are 20,000, for which the full run
+has no time.
 """
 
 from __future__ import annotations

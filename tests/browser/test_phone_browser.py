@@ -42,6 +42,7 @@ ARGUMENTS = [
 ]
 PHONE = {"width": 390, "height": 844}
 ZH, EN = texts(Lang.ZH_CN), texts(Lang.EN)
+expect.set_options(timeout=20_000)  # ms; a busy machine is no fault of the page
 
 pytestmark = [
     pytest.mark.browser,
