@@ -23,7 +23,7 @@ each imports only from those under it.
 4. **Rules of movement.** `states` holds showing, consent and claim as tables; a move that is not in the table
    does not exist. `ledger` chains the acts so that none can be dropped or reordered unseen.
 5. **Edges.** `transport` is the port through which provinces speak, `stores` the hand-over tables and
-   signals. They alone touch the world, and judge nothing.
+   signals, `starting` how a process reads its settings and ends. They alone touch the world, and judge nothing.
 
 Why one room: a rule that both services kept in their own words would drift, and the drift would be a consent
 that one side believes in and the other does not.

@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import Any
 
 from consent.clock import SystemClock
-from consent.errors import Refusal, Unavailable
+from consent.starting import exit_status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,15 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         country: Callable[[Sequence[str]], int] = import_module(f"scanner_kiosk.{given[0]}").main
         return country(given[1:])
     asked = _parser().parse_args(given)
-    try:
-        done: int = asked.run(asked)
-    except ValueError as problem:
-        print(f"scanner-kiosk: {problem}", file=sys.stderr)
-        return 2
-    except (Refusal, Unavailable) as problem:
-        print(f"scanner-kiosk: {problem.reason}: {problem.detail}", file=sys.stderr)
-        return 1
-    return done
+    return exit_status("scanner-kiosk", lambda: asked.run(asked))
 
 
 def app() -> Any:

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from difflib import get_close_matches
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from consent.errors import Refusal
 from consent.provinces import province
 from consent.sentences import Lang
+from consent.starting import settings_in
 
 OWN: Final = "HUZHENG_KIOSK_"
 # These are the same for all rooms of a province.
@@ -86,18 +86,7 @@ class Settings:
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """The settings that an environment holds; ValueError names what is wrong, never a value."""
-    names = {field.name: SHARED.get(field.name, OWN + field.name.upper()) for field in fields(Settings)}
-    for name in environment:
-        if name.startswith(OWN) and name not in names.values():
-            near = get_close_matches(name, names.values(), n=1, cutoff=0)[0]
-            raise ValueError(f"{name} is no setting; did you mean {near}?")
-    given: dict[str, Any] = {field: environment[name] for field, name in names.items() if name in environment}
-    if "threads" in given:
-        try:
-            given["threads"] = int(given["threads"])
-        except ValueError as problem:
-            raise ValueError(f"{names['threads']} is no whole number") from problem
-    return checked(Settings(**given))
+    return checked(Settings(**settings_in(environment, Settings, own=OWN, shared=SHARED)))
 
 
 def checked(settings: Settings) -> Settings:

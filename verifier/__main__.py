@@ -23,7 +23,7 @@ from typing import Any
 from flask import Flask
 
 from consent.clock import SystemClock, rfc3339
-from consent.errors import Refusal, Unavailable
+from consent.starting import exit_status, pairs
 from consent.stores.base import open_engine
 from consent.stores.signals import Signals
 from consent.telling import capture_libraries, new_log
@@ -34,7 +34,7 @@ from verifier.exchange.channels import Channels
 from verifier.exchange.client import HttpTransport, client_tls
 from verifier.province import Province, migrate_stores, open_province
 from verifier.serving import serve
-from verifier.settings import Settings, pairs, read_settings
+from verifier.settings import Settings, read_settings
 
 DOORS = ("counters", "mailbox")
 
@@ -42,16 +42,7 @@ DOORS = ("counters", "mailbox")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     asked = _parser().parse_args(arguments)
-    try:
-        settings = read_settings(os.environ)
-        asked.run(settings, asked)
-    except ValueError as problem:
-        print(f"verifier: {problem}", file=sys.stderr)
-        return 2
-    except (Refusal, Unavailable) as problem:
-        print(f"verifier: {problem.reason}: {problem.detail}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status("verifier", lambda: asked.run(read_settings(os.environ), asked))
 
 
 # What servers call in the process that serves ---------------------------------------------------------------

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from consent.clock import Clock
 from consent.sentences import Audience
+from consent.starting import pairs
 from consent.stores.base import open_engine
 from consent.stores.migrations import check_schema, migrate
 from consent.stores.signals import Signals
@@ -31,7 +32,7 @@ from verifier.exchange.client import EXCHANGE
 from verifier.exchange.relay import Relay
 from verifier.named import FailedTries
 from verifier.province import Province
-from verifier.settings import Settings, checked, pairs
+from verifier.settings import Settings, checked
 from verifier.stores import exchange as exchange_tables
 
 

@@ -7,13 +7,13 @@ that all rooms of a province share have no room in their name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
-from typing import Any, Final
+from typing import Final
 
 from consent.errors import Refusal
 from consent.provinces import province
+from consent.starting import filled, pairs, settings_in
 
 OWN: Final = "HUZHENG_VERIFIER_"
 SHARED: Final[Mapping[str, str]] = {
@@ -77,30 +77,9 @@ class Settings:
         return bool(self.tls_certificate)
 
 
-def pairs(text: str) -> dict[str, str]:
-    """`a=b,c=d` as a mapping; ValueError where a part has no equals sign."""
-    found = {}
-    for part in filter(None, text.split(",")):
-        name, equals, value = part.partition("=")
-        if not equals or not value:
-            raise ValueError("expected name=value, separated by commas")
-        found[name] = value
-    return found
-
-
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """The settings that an environment holds; ValueError names what is wrong, never a value."""
-    names = {field.name: SHARED.get(field.name, OWN + field.name.upper()) for field in fields(Settings)}
-    for name in environment:
-        if name.startswith(OWN) and name not in names.values():
-            near = get_close_matches(name, names.values(), n=1, cutoff=0)[0]
-            raise ValueError(f"{name} is no setting; did you mean {near}?")
-    given = {field: environment[name] for field, name in names.items() if name in environment}
-    try:
-        threads = int(given.pop("threads", "16"))
-    except ValueError as problem:
-        raise ValueError(f"{names['threads']} is no whole number") from problem
-    return checked(Settings(**{**given, "threads": threads}))  # type: ignore[arg-type]
+    return checked(Settings(**settings_in(environment, Settings, own=OWN, shared=SHARED)))
 
 
 def checked(settings: Settings) -> Settings:
@@ -121,8 +100,4 @@ def checked(settings: Settings) -> Settings:
     if settings.adapter_url and not settings.sandbox and not settings.adapter_url.startswith(near):
         raise ValueError(f"{OWN}ADAPTER_URL must be https in live, unless the adapter is on this machine")
     pairs(settings.peers), pairs(settings.peer_tokens)
-    values = {field.name: getattr(settings, field.name) for field in fields(Settings)}
-    filled: dict[str, Any] = {
-        name: value.replace("{province}", code) if isinstance(value, str) else value for name, value in values.items()
-    }
-    return Settings(**filled)
+    return filled(settings, code)

@@ -17,10 +17,10 @@ from flask import Blueprint, Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from consent.clock import Clock, SystemClock, shanghai_date
-from consent.errors import Refusal, Unavailable
 from consent.keylist import read_key_list
 from consent.keys import load_key
 from consent.provinces import province
+from consent.starting import exit_status, pairs
 from consent.telling import Log, capture_libraries, new_log
 from wallet_api.app import create_app, migrate_store
 from wallet_api.conformance.command import add_conformance_command
@@ -31,7 +31,8 @@ from wallet_api.profiles.accounts import read_account
 from wallet_api.profiles.simulators import SIMULATED, Simulator, open_simulator
 from wallet_api.receipts import add_receipt_commands
 from wallet_api.sandbox import add_sandbox_commands
-from wallet_api.settings import Settings, pairs, read_settings
+from wallet_api.serving import serve
+from wallet_api.settings import Settings, read_settings
 from wallet_api.vendors.commands import add_vendor_commands
 from wallet_api.webhooks.commands import add_deliver_command
 
@@ -41,16 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     if "alone" in asked:  # checks a file, and needs no settings of any service
         return int(asked.alone(asked))
-    try:
-        settings = read_settings(os.environ)
-        asked.run(settings, asked)
-    except ValueError as problem:
-        print(f"wallet-api: {problem}", file=sys.stderr)
-        return 2
-    except (Refusal, Unavailable) as problem:
-        print(f"wallet-api: {problem.reason}: {problem.detail}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status("wallet-api", lambda: asked.run(read_settings(os.environ), asked))
 
 
 def app() -> Any:
@@ -110,23 +102,8 @@ def phone_pages(
 
 
 def _serve(settings: Settings, asked: argparse.Namespace) -> None:
-    from granian import Granian
-    from granian.constants import Interfaces
-
-    clock = SystemClock()
-    # Says here, and not in a worker that dies again and again, what is wrong.
-    assembled(settings, clock)
-    host, _, port = settings.listen.rpartition(":")
-    Granian(
-        "wallet_api.__main__:app",
-        address=host,
-        port=int(port),
-        interface=Interfaces.WSGI,
-        factory=True,
-        workers=1,
-        blocking_threads=settings.threads,
-        log_access=False,
-    ).serve()
+    assembled(settings, SystemClock())  # says here, and not in a worker that dies again and again, what is wrong
+    serve("wallet_api.__main__:app", settings.listen, threads=settings.threads)
 
 
 def _migrate(settings: Settings, asked: argparse.Namespace) -> None:

@@ -8,13 +8,13 @@ would otherwise be a setting that silently does not hold.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
-from typing import Any, Final
+from typing import Final
 
 from consent.errors import Refusal
 from consent.provinces import province
+from consent.starting import filled, pairs, settings_in
 
 OWN: Final = "HUZHENG_WALLET_"
 # These four are the same for all rooms of a province.
@@ -67,19 +67,7 @@ class Settings:
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """The settings that an environment holds; ValueError names what is wrong, never a value."""
-    names = {field.name: SHARED.get(field.name, OWN + field.name.upper()) for field in fields(Settings)}
-    for name in environment:
-        if name.startswith(OWN) and name not in names.values():
-            near = get_close_matches(name, names.values(), n=1, cutoff=0)[0]
-            raise ValueError(f"{name} is no setting; did you mean {near}?")
-    given: dict[str, Any] = {field: environment[name] for field, name in names.items() if name in environment}
-    for field in fields(Settings):
-        if field.type == "int" and field.name in given:
-            try:
-                given[field.name] = int(given[field.name])
-            except ValueError as problem:
-                raise ValueError(f"{names[field.name]} is no whole number") from problem
-    return checked(Settings(**given))
+    return checked(Settings(**settings_in(environment, Settings, own=OWN, shared=SHARED)))
 
 
 def checked(settings: Settings) -> Settings:
@@ -106,19 +94,4 @@ def checked(settings: Settings) -> Settings:
         raise ValueError(f"{OWN}ISSUED_AFTER has no zone")
     if min(settings.vendor_per_minute, settings.openings_per_minute, settings.threads) < 1:
         raise ValueError("limits and threads are at least 1")
-    values = {field.name: getattr(settings, field.name) for field in fields(Settings)}
-    filled: dict[str, Any] = {
-        name: value.replace("{province}", code) if isinstance(value, str) else value for name, value in values.items()
-    }
-    return Settings(**filled)
-
-
-def pairs(text: str) -> dict[str, str]:
-    """`a=b,c=d` as a mapping; ValueError where a part has no equals sign."""
-    found = {}
-    for part in filter(None, text.split(",")):
-        name, equals, value = part.partition("=")
-        if not equals or not value:
-            raise ValueError("expected name=value, separated by commas")
-        found[name] = value
-    return found
+    return filled(settings, code)

@@ -14,15 +14,15 @@ from pathlib import Path
 from flask import Flask
 
 from consent.clock import SystemClock
-from consent.errors import Refusal, Unavailable
 from consent.keylist import read_key_list
+from consent.starting import exit_status, pairs
 from consent.telling import capture_libraries, new_log
 from wallet_api.profiles.accounts import adapter, read_account
 from wallet_api.profiles.door import create_door
 from wallet_api.profiles.port import Remembering
 from wallet_api.profiles.settings import Settings, read_settings
 from wallet_api.profiles.ways import OverNetwork
-from wallet_api.settings import pairs
+from wallet_api.serving import serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,15 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("serve", help="answer the inner networks")
     parser.parse_args(arguments)
-    try:
-        _serve(read_settings(os.environ))
-    except ValueError as problem:
-        print(f"adapters: {problem}", file=sys.stderr)
-        return 2
-    except (Refusal, Unavailable) as problem:
-        print(f"adapters: {problem.reason}: {problem.detail}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status("adapters", lambda: _serve(read_settings(os.environ)))
 
 
 def app() -> Flask:
@@ -62,21 +54,8 @@ def door_of(settings: Settings, *, said: bool = False) -> Flask:
 
 
 def _serve(settings: Settings) -> None:
-    from granian import Granian
-    from granian.constants import Interfaces
-
     door_of(settings)  # says here, and not in a worker that dies again and again, what is wrong
-    host, _, port = settings.listen.rpartition(":")
-    Granian(
-        "wallet_api.profiles.__main__:app",
-        address=host,
-        port=int(port),
-        interface=Interfaces.WSGI,
-        factory=True,
-        workers=1,  # what an app has answered is remembered in this one process
-        blocking_threads=settings.threads,
-        log_access=False,
-    ).serve()
+    serve("wallet_api.profiles.__main__:app", settings.listen, threads=settings.threads)
 
 
 if __name__ == "__main__":

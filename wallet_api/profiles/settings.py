@@ -6,13 +6,13 @@ A name that begins with HUZHENG_ADAPTERS_ and is not known stops the start and n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from difflib import get_close_matches
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from consent.errors import Refusal
 from consent.provinces import province
-from wallet_api.settings import PROFILES, pairs
+from consent.starting import pairs, settings_in
+from wallet_api.settings import PROFILES
 
 OWN: Final = "HUZHENG_ADAPTERS_"
 SHARED: Final[Mapping[str, str]] = {
@@ -43,17 +43,7 @@ class Settings:
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """The settings that an environment holds; ValueError names what is wrong, never a value."""
-    names = {field.name: SHARED.get(field.name, OWN + field.name.upper()) for field in fields(Settings)}
-    for name in environment:
-        if name.startswith(OWN) and name not in names.values():
-            near = get_close_matches(name, names.values(), n=1, cutoff=0)[0]
-            raise ValueError(f"{name} is no setting; did you mean {near}?")
-    given: dict[str, Any] = {field: environment[name] for field, name in names.items() if name in environment}
-    try:
-        given["threads"] = int(given.get("threads", "8"))
-    except ValueError as problem:
-        raise ValueError(f"{names['threads']} is no whole number") from problem
-    return checked(Settings(**given))
+    return checked(Settings(**settings_in(environment, Settings, own=OWN, shared=SHARED)))
 
 
 def checked(settings: Settings) -> Settings:
