@@ -18,6 +18,7 @@ from consent.clock import Clock
 from consent.errors import Reason, Unavailable
 from consent.keys import SigningKey, jwk_of, new_key
 from wallet_api.conformance.province import CODE
+from wallet_api.conformance.tape import object_of
 
 ROOT: Final = "/conformance"
 _READ_S: Final = 60.0
@@ -63,7 +64,7 @@ class BackEnd:
             heard = Heard(verb=verb, status=0, body={}, raw=b"")
         else:
             raw = answer.data[:_MOST]
-            heard = Heard(verb=verb, status=answer.status, body=_object(raw), raw=raw)
+            heard = Heard(verb=verb, status=answer.status, body=object_of(raw), raw=raw)
         self.heard.append(heard)
         return heard
 
@@ -119,11 +120,3 @@ class Phone:
             digits="47" if agreed else None,
             declarations=("marital_status",) if agreed else (),
         )
-
-
-def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(raw)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

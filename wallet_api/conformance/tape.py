@@ -55,12 +55,12 @@ class Call:
     @property
     def json(self) -> dict[str, Any]:
         """The body as JSON; empty where it is none."""
-        return _object(self.body)
+        return object_of(self.body)
 
     @property
     def told(self) -> dict[str, Any]:
         """The answer as JSON; empty where it is none."""
-        return _object(self.answer)
+        return object_of(self.answer)
 
     @property
     def bearer(self) -> str:
@@ -110,12 +110,13 @@ def claims_of(jws: str) -> dict[str, Any]:
     if len(parts) != 3:
         return {}
     try:
-        return _object(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return object_of(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except ValueError:
         return {}
 
 
-def _object(raw: bytes) -> dict[str, Any]:
+def object_of(raw: bytes) -> dict[str, Any]:
+    """The JSON object that a body is; empty where it is none."""
     try:
         found = json.loads(raw)
     except ValueError:

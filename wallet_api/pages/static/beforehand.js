@@ -8,7 +8,7 @@ import { deviceOf, offerDigest, signStanding } from "/phone/static/device.js";
 import { el, fill, icon } from "/phone/static/draw.js";
 import { ask, serverNow } from "/phone/static/line.js";
 import { named, side, t, timeOf } from "/phone/static/look.js";
-import { answers, declarations, given, newChoice, offered, part, which, why } from "/phone/static/sheet.js";
+import { answers, declarations, given, lookAt, newChoice, offered, part, which, why } from "/phone/static/sheet.js";
 
 const LOOK_MS = 400;
 const MANY = 8; // units; from then on they can be searched by name
@@ -140,10 +140,7 @@ export function agreeBeforehand(me, act) {
     const lacking = missing();
     if (lacking) {
       refuse(() => t(lacking.key));
-      const place = document.getElementById(lacking.anchor);
-      place.scrollIntoView({ block: "center" });
-      const first = place.querySelector("input");
-      if (first) first.focus({ preventScroll: true });
+      lookAt(lacking.anchor);
       return;
     }
     Object.assign(choice, { busy: true, error: null });

@@ -56,6 +56,14 @@ export function missing(data, choice) {
   return null;
 }
 
+/** Bring the part that lacks something into sight, and the finger to its first field. */
+export function lookAt(anchor) {
+  const place = document.getElementById(anchor);
+  place.scrollIntoView({ block: "center" });
+  const first = place.querySelector("input");
+  if (first) first.focus({ preventScroll: true });
+}
+
 export function part(key, ...children) {
   return el("section", { class: "part" }, el("h2", {}, t(key)), ...children);
 }

@@ -14,7 +14,7 @@ import { ask, serverNow } from "/phone/static/line.js";
 import { onLook, ready, side, t } from "/phone/static/look.js";
 import { resultView, waitingView } from "/phone/static/result.js";
 import { counterScan } from "/phone/static/scan.js";
-import { drawSheet, missing, newChoice } from "/phone/static/sheet.js";
+import { drawSheet, lookAt, missing, newChoice } from "/phone/static/sheet.js";
 import { liveTwin } from "/phone/static/twin.js";
 
 const SEEN_MS = 1000;
@@ -335,10 +335,7 @@ async function answer(decision) {
   const lacking = decision === "agree" ? missing(data, choice) : null;
   if (lacking) {
     refuse(() => t(lacking.key));
-    const place = document.getElementById(lacking.anchor);
-    place.scrollIntoView({ block: "center" });
-    const first = place.querySelector("input");
-    if (first) first.focus({ preventScroll: true });
+    lookAt(lacking.anchor);
     return;
   }
   await handIn("approval", decision, {

@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from .answers import Both, Declaration, Field, both
+from .reading import asked_fields, declarations, pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,22 +93,17 @@ def _offer(told: Mapping[str, Any], digest: str) -> Offer:
     return Offer(
         desk=told["desk"],
         unit=told["unit"]["uscc"],
-        unit_name=_pair(told["unit"], "name"),
-        place=_pair(told, "place"),
+        unit_name=pair(told["unit"], "name"),
+        place=pair(told, "place"),
         matter=told["matter"]["slug"],
-        matter_name=_pair(told["matter"], "name"),
+        matter_name=pair(told["matter"], "name"),
         type=told["type"],
-        fields=tuple(
-            Field(name=each["name"], disclosure=each["disclosure"], label=_pair(each, "label"))
-            for each in told["fields"]
-        ),
+        fields=asked_fields(told),
         not_given=tuple(both(each) for each in told["not_given"]),
-        basis=_pair(told, "basis"),
+        basis=pair(told, "basis"),
         clause=told["clause"],
-        retention=_pair(told, "retention"),
-        declarations=tuple(
-            Declaration(slug=each["slug"], text=_pair(each, "text")) for each in told.get("declarations") or ()
-        ),
+        retention=pair(told, "retention"),
+        declarations=declarations(told),
         digest=digest,
         raw=told,
     )
@@ -116,13 +112,9 @@ def _offer(told: Mapping[str, Any], digest: str) -> Offer:
 def _unit(told: Mapping[str, Any]) -> Unit:
     return Unit(
         unit=told["unit"],
-        name=_pair(told, "name"),
-        place=_pair(told, "place"),
+        name=pair(told, "name"),
+        place=pair(told, "place"),
         matters=tuple(
-            Matter(slug=each["slug"], type=each["type"], name=_pair(each, "name")) for each in told["matters"]
+            Matter(slug=each["slug"], type=each["type"], name=pair(each, "name")) for each in told["matters"]
         ),
     )
-
-
-def _pair(told: Mapping[str, Any], name: str) -> Both:
-    return Both(zh=told[f"{name}_zh"], en=told[f"{name}_en"])

@@ -74,25 +74,20 @@ def request(told: Json) -> Request:
 def _sheet(told: Json) -> Sheet:
     return Sheet(
         request=told["request"],
-        unit=_pair(told["unit"], "name"),
-        place=_pair(told, "place"),
+        unit=pair(told["unit"], "name"),
+        place=pair(told, "place"),
         window=told["window"],
         window_name=told.get("window_name"),
-        matter=_pair(told["matter"], "name"),
+        matter=pair(told["matter"], "name"),
         type=told["type"],
-        fields=tuple(
-            Field(name=each["name"], disclosure=each["disclosure"], label=_pair(each, "label"))
-            for each in told["fields"]
-        ),
+        fields=asked_fields(told),
         not_given=tuple(both(each) for each in told["not_given"]),
-        basis=_pair(told, "basis"),
+        basis=pair(told, "basis"),
         clause=told["clause"],
-        retention=_pair(told, "retention"),
+        retention=pair(told, "retention"),
         cause=told.get("cause"),
         digits=tuple(told.get("digits") or ()),
-        declarations=tuple(
-            Declaration(slug=each["slug"], text=_pair(each, "text")) for each in told.get("declarations") or ()
-        ),
+        declarations=declarations(told),
         answer_by=instant(told["answer_by"]),
         raw=told,
     )
@@ -200,5 +195,18 @@ def personas(told: Json) -> tuple[Persona, ...]:
     )
 
 
-def _pair(told: Json, name: str) -> Both:
+def asked_fields(told: Json) -> tuple[Field, ...]:
+    """The fields of a sheet or an offer."""
+    return tuple(
+        Field(name=each["name"], disclosure=each["disclosure"], label=pair(each, "label")) for each in told["fields"]
+    )
+
+
+def declarations(told: Json) -> tuple[Declaration, ...]:
+    """The declarations of a sheet or an offer; none where it names none."""
+    return tuple(Declaration(slug=each["slug"], text=pair(each, "text")) for each in told.get("declarations") or ())
+
+
+def pair(told: Json, name: str) -> Both:
+    """{"NAME_zh": …, "NAME_en": …}."""
     return Both(zh=told[f"{name}_zh"], en=told[f"{name}_en"])
