@@ -9,7 +9,6 @@ import importlib.util
 import json
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +22,6 @@ import urllib3
 from flask import Flask
 from huzheng_wallet import Login, Times, Wallet
 from urllib3.exceptions import ProtocolError
-from werkzeug.serving import make_server
 
 from consent.clock import MovableClock, rfc3339
 from consent.provinces import province
@@ -31,7 +29,8 @@ from consent.stores import handover
 from consent.stores.base import writing
 from consent.stores.queue import finish, take
 from tests.outer import PERSON, START, VENDOR, Outer, found_outer
-from tests.phone_stage import _Quiet, certificate, holdings, sheet_of
+from tests.phone_stage import certificate, holdings, sheet_of
+from wallet_api.conformance.province import serving as listening
 
 SDK = Path(__file__).parents[1] / "wallet_api" / "sdk"
 SECRET = "whsec_c2VjcmV0IG9mIGEgd2ViaG9vayBmb3IgdGVzdHM="
@@ -200,18 +199,3 @@ def open_shop(folder: Path, clock: Any = None, **settings: Any) -> Iterator[Shop
         with listening(outer.app, bound):
             yield Shop(outer, url)
         outer.close()
-
-
-@contextmanager
-def listening(app: Flask, bound: socket.socket) -> Iterator[None]:
-    """An application behind a socket that is bound already."""
-    host, port = bound.getsockname()
-    server = make_server(host, port, app, threaded=True, request_handler=_Quiet, fd=bound.fileno())
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

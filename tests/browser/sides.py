@@ -14,7 +14,6 @@ fetched where each side finds its own:
 from __future__ import annotations
 
 import os
-import shutil
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,15 +38,6 @@ from verifier.stores import inner
 from verifier.stores import library as library_tables
 from wallet_api.__main__ import main as wallet_api
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 PHONE = {"width": 390, "height": 844}
 COUNTERS = ((1280, 800), (1920, 1080))
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"

@@ -7,7 +7,6 @@ through the browser's own camera.
 from __future__ import annotations
 
 import io
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,25 +27,13 @@ from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.picture import read_picture
 from scanner_kiosk.settings import Settings
 from scanner_kiosk.visit import say
+from tests.browser.chromium import ARGUMENTS, CHROMIUM, MARKS
 from tests.counter_rig import PERSON, Rig, new_rig, png
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 SIZES = ((1280, 800), (1920, 1080))
 SOON = 30.0  # seconds; only ever used up by a failing test
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.network,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
-]
+pytestmark = MARKS
 
 # Elements whose content is larger than they are; watermarks are meant to be cut.
 OVERFLOW = """() => [...document.querySelectorAll(

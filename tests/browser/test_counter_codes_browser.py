@@ -19,18 +19,15 @@ from consent.invitation import PREFIX
 from consent.twin import new_twin, read_twin, spaced
 from tests import test_phone_codes as phone_codes
 from tests.browser import test_counter_browser as counter_browser
+from tests.browser.chromium import ARGUMENTS, CHROMIUM, MARKS
 from tests.browser.sides import PATIENCE_MS, PHONE, qr_on, usable
-from tests.browser.test_counter_browser import CHROMIUM, SIZES, Screen, Served
+from tests.browser.test_counter_browser import SIZES, Screen, Served
 from tests.phone_stage import Stage, certificate, holdings, serving
 from tests.test_serve import until
 
 playwright, browser, served = counter_browser.playwright, counter_browser.browser, counter_browser.served  # fixtures
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.network,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
-]
+pytestmark = MARKS
 
 
 def mistyped(twin: str) -> str:
@@ -302,7 +299,7 @@ def test_a_browser_with_a_scanner_reads_the_counters_code(playwright: Any, phone
       };
     """
     fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*counter_browser.ARGUMENTS, *fake])
+    started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *fake])
     page = showing(started, url, script=detector)
     page.click("#scan")
     page.wait_for_selector("video")

@@ -23,19 +23,16 @@ from scanner_kiosk.country.units import window_for
 from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.phone import Phone
 from tests.browser import test_counter_browser as counter_browser
+from tests.browser.chromium import MARKS
 from tests.browser.sides import shot
-from tests.browser.test_counter_browser import CHROMIUM, OVERFLOW, SIZES, SOON, Quiet, Screen
+from tests.browser.test_counter_browser import OVERFLOW, SIZES, SOON, Quiet, Screen
 from tests.country import Stage
 from tests.kiosk_stage import kiosk_app
 from tests.test_couples import spouse_of
 
 playwright, browser = counter_browser.playwright, counter_browser.browser  # fixtures
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.network,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
-]
+pytestmark = MARKS
 
 MARRIED, DIVORCED = pair("31", "33"), pair("31", "32")
 NO_PHONE = "sim:http://127.0.0.1:9/phone/current.png"  # the simulated camera, and nobody who holds a phone in

@@ -33,22 +33,17 @@ from consent.receipt import open_receipt  # noqa: E402
 from consent.showing import open_holder  # noqa: E402
 from scanner_kiosk.country import wallet_url  # noqa: E402
 from scanner_kiosk.country.people import Persona, pair  # noqa: E402
+from tests.browser.chromium import ARGUMENTS, CHROMIUM, MARKS  # noqa: E402
 from tests.country import MATTER_OF, Scene, Stage, ask  # noqa: E402
 from tests.counts import count  # noqa: E402
 from tests.outer import PERSON  # noqa: E402
 from tests.phone_stage import certificate, holdings, past_entry  # noqa: E402
 from tests.sdk_stage import SDK, SECRET, RunningClock, Shop, listening, open_shop, sample_module  # noqa: E402
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]
 PHONE = {"width": 390, "height": 844}
 PICTURES = os.environ.get("ELEMENT_PICTURES")  # a folder: keep a picture of each view
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.network,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not on this machine"),
-]
+pytestmark = MARKS
 
 RIGHT_CLOCK = "{ const real = Date.now; const off = %d; Date.now = () => real() + off; }"
 LAMP = """{
@@ -71,7 +66,7 @@ HIDE = """(hidden) => {
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS, chromium_sandbox=False)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, chromium_sandbox=False)
         yield browser
         browser.close()
 

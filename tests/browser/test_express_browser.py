@@ -29,9 +29,9 @@ from consent.telling import new_log  # noqa: E402
 from consent.transport import Topic  # noqa: E402
 from scanner_kiosk.country.people import pair  # noqa: E402
 from tests.browser import test_phone_browser as phone_browser  # noqa: E402
+from tests.browser.chromium import MARKS  # noqa: E402
 from tests.browser.sides import shot, usable  # noqa: E402
 from tests.browser.test_phone_browser import (  # noqa: E402
-    CHROMIUM,
     EN,
     PHONE,
     SIZES,
@@ -58,11 +58,7 @@ chromium, served, pick_up, phone = (  # fixtures
     phone_browser.phone,
 )
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.network,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not on this machine"),
-]
+pytestmark = MARKS
 
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 ONE_MATTER = {**ROW, "unit": "12320102MB9999114B", "name_zh": "住房公积金中心", "name_en": "Provident Fund Centre"}
@@ -604,18 +600,23 @@ def test_another_matter_than_was_agreed_to_brings_the_sheet(shanghai: Callable[.
     assert scene.claim().consent is None
 
 
+def agreed_without(topic: Topic, phone: Shanghai) -> tuple[Shanghai, Scene]:
+    """Somebody has agreed on that phone, and letters of one topic are lost."""
+    phone.show()
+    scene = phone.scanned()
+    phone.country.rule(lambda letter: None if letter.topic is topic else letter)
+    phone.agree(scene)
+    phone.wait("#withdraw")
+    return phone, scene
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("lang", ["zh-CN", "en"])
 def test_a_consent_taken_back_before_the_fetch_ends_with_a_receipt(
     shanghai: Callable[..., Shanghai], lang: str
 ) -> None:
-    phone = shanghai(lang)
+    phone, scene = agreed_without(Topic.FETCH, shanghai(lang))
     page, country = phone.page, phone.country
-    phone.show()
-    scene = phone.scanned()
-    country.rule(lambda letter: None if letter.topic is Topic.FETCH else letter)
-    phone.agree(scene)
-    phone.wait("#withdraw")
     picture(page, f"phone-consented-{lang}")
     page.click("#withdraw")
     expect(page.locator("h1")).to_have_text((ZH if lang == "zh-CN" else EN)["withdrawing.title"])
@@ -635,13 +636,8 @@ def test_a_consent_taken_back_before_the_fetch_ends_with_a_receipt(
 def test_a_consent_taken_back_too_late_says_that_all_had_been_given(
     shanghai: Callable[..., Shanghai], lang: str
 ) -> None:
-    phone = shanghai(lang)
+    phone, scene = agreed_without(Topic.OUTCOME, shanghai(lang))
     page, country = phone.page, phone.country
-    phone.show()
-    scene = phone.scanned()
-    country.rule(lambda letter: None if letter.topic is Topic.OUTCOME else letter)
-    phone.agree(scene)
-    phone.wait("#withdraw")
     assert scene.finish().state == "PASSED"
     country.rule(None)
     page.click("#withdraw")

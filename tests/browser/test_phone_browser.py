@@ -28,33 +28,21 @@ from consent.code import PREFIX, SIMPLE_PREFIX  # noqa: E402
 from consent.counter_strings import drawn_by, known_as  # noqa: E402
 from consent.sentences import Lang  # noqa: E402
 from consent.showing import open_holder  # noqa: E402
+from tests.browser.chromium import ARGUMENTS, CHROMIUM, MARKS  # noqa: E402
 from tests.phone_stage import Stage, certificate, holdings, past_entry, serving, set_stage  # noqa: E402
 from wallet_api.pages.words import texts  # noqa: E402
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 PHONE = {"width": 390, "height": 844}
 ZH, EN = texts(Lang.ZH_CN), texts(Lang.EN)
 expect.set_options(timeout=20_000)  # ms; a busy machine is no fault of the page
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.network,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not on this machine"),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS, chromium_sandbox=False)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, chromium_sandbox=False)
         yield browser
         browser.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,24 +13,19 @@ from playwright.sync_api import Browser, sync_playwright  # noqa: E402
 
 from consent.clock import ShiftedClock  # noqa: E402
 from consent.errors import Reason  # noqa: E402
+from tests.browser.chromium import ARGUMENTS, CHROMIUM, MARKS  # noqa: E402
 from tests.counts import count  # noqa: E402
 from tests.phone_stage import serving, set_stage  # noqa: E402
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 SOME = (Reason.SCOPE_NOT_LISTED, Reason.TOO_MANY, Reason.DOCUMENT_REPLAYED)
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.network,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not on this machine"),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS, chromium_sandbox=False)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, chromium_sandbox=False)
         yield browser
         browser.close()
 

@@ -31,9 +31,8 @@ import pytest
 from consent.code import PREFIX, SIMPLE_PREFIX
 from consent.invitation import LENGTH
 from scanner_kiosk.country.people import Persona, pair, personas
+from tests.browser.chromium import ARGUMENTS, CHROMIUM, MARKS
 from tests.browser.sides import (
-    ARGUMENTS,
-    CHROMIUM,
     COUNTERS,
     DESK,
     Kept,
@@ -64,11 +63,9 @@ from tests.test_serve import Served, served, until
 
 pytestmark = [
     pytest.mark.full,
-    pytest.mark.browser,
-    pytest.mark.network,
+    *MARKS,
     pytest.mark.timeout(280),
     pytest.mark.skipif(not FULL, reason="belongs to the full run"),
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
 ]
 
 LOOKS = [("zh-CN", COUNTERS[0]), ("en", COUNTERS[1])]
