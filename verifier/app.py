@@ -27,6 +27,7 @@ from verifier.doors.guards import RequiresPeer, RequiresWindow, check_guards
 from verifier.doors.letters import exchange_door, mailbox_door
 from verifier.doors.operations import operations_door
 from verifier.doors.problems import ProblemApi
+from verifier.doors.says import show_examples
 from verifier.exchange.channels import Channels
 from verifier.exchange.client import EXCHANGE
 from verifier.exchange.relay import Relay
@@ -64,6 +65,7 @@ def create_province_app(
     ):
         api.register_blueprint(door)
     check_guards(app)
+    show_examples(api, app)
     return app
 
 
@@ -85,6 +87,7 @@ def create_exchange_app(
     ):
         api.register_blueprint(door)
     check_guards(app)
+    show_examples(api, app)
     return app
 
 

@@ -38,6 +38,7 @@ from wallet_api.doors.once import OnceOnly
 from wallet_api.doors.operations import operations_door
 from wallet_api.doors.problems import Door, ProblemApi
 from wallet_api.doors.sandbox import sandbox_door
+from wallet_api.doors.says import show_examples
 from wallet_api.doors.vendors import showing_door, token_door
 from wallet_api.express import Express
 from wallet_api.history import History
@@ -134,6 +135,7 @@ def create_app(
     for page in pages:
         app.register_blueprint(page)
     check_guards(app)
+    show_examples(api, app)
     return app
 
 

@@ -1,7 +1,8 @@
 """Which noes an operation may answer, written beside the operation and shown in the interface's description.
 
-Every reason comes with the problem document that it makes, so that what a builder of kiosks reads in the description is
-what the program says. A test asks every operation for reasons that it does not name.
+Every reason comes with the problem document that it makes, so that what a builder of kiosks reads in the description
+is what the program says. The documents stand under components, once each, and operations point to them. A test asks
+every operation for reasons that it does not name.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from flask import Flask
+
 from consent.errors import UNAVAILABLE, Reason, Refusal, Unavailable, row
 from consent.sentences import Audience
 from consent.telling import PROBLEM_TYPE, problem_of
-from verifier.doors.problems import Door, ProblemSchema
+from verifier.doors.problems import Door, ProblemApi, ProblemSchema
 
 _VIEW = TypeVar("_VIEW", bound=Callable[..., Any])
 
@@ -31,12 +34,21 @@ def says(door: Door, *reasons: Reason) -> Callable[[_VIEW], _VIEW]:
                 schema=ProblemSchema,
                 content_type=PROBLEM_TYPE,
                 description=", ".join(found),
-                examples={reason.value: {"value": _example(reason)} for reason in found},
+                examples={reason.value: {"$ref": f"#/components/examples/{reason}"} for reason in found},
             )(view)
         view.reasons = frozenset(reasons)  # type: ignore[attr-defined]
         return view
 
     return decorate
+
+
+def show_examples(api: ProblemApi, app: Flask) -> None:
+    """Put the problem document of every reason that some operation of `app` says into the description, once."""
+    said: set[Reason] = set()
+    for view in app.view_functions.values():
+        said |= getattr(view, "reasons", frozenset())
+    for reason in sorted(said):
+        api.spec.components.example(reason.value, {"value": _example(reason)})
 
 
 def _example(reason: Reason) -> dict[str, Any]:
