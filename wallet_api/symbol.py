@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from functools import cache
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -55,7 +55,7 @@ _VALUES[np.frombuffer(ALPHABET.encode(), dtype=np.uint8)] = np.arange(len(ALPHAB
 def draw(text: str) -> Modules | None:
     """The 45 rows of 45 modules (True is dark) that `qrcode` draws for this text; None where only it can say."""
     bits = _bits(text)
-    table = _table()
+    table = _learnt()
     return None if bits is None or table is None else table.draw(bits)
 
 
@@ -139,9 +139,21 @@ def _count(words: Words) -> NDArray[np.int64]:
 # Learning -------------------------------------------------------------------------------------------------
 
 
-@cache
+_LEARNING: Final = Lock()
+_known: list[_Table | None] = []
+
+
+def _learnt() -> _Table | None:
+    """The table. The first codes of a process may come all at once; one learns, the others wait for it."""
+    if not _known:
+        with _LEARNING:
+            if not _known:
+                _known.append(_table())
+    return _known[0]
+
+
 def _table() -> _Table | None:
-    """What was learnt; None where it does not draw what `qrcode` draws."""
+    """What there is to learn; None where it does not draw what `qrcode` draws."""
     size = sum(block.total_count for block in base.rs_blocks(VERSION, _LEVEL)) * 8
     rows, columns = _places(size)
     anchor = _random_text()
@@ -182,13 +194,12 @@ def _adds(size: int) -> Modules:
     count, length = len(blocks), blocks[0].data_count
     adds = np.zeros((count, length * 8, size), dtype=bool)
     for bit in range(length * 8):
-        single = [0] * length
-        single[bit // 8] = 128 >> bit % 8
         buffer = util.BitBuffer()
-        buffer.buffer = single * count
-        found = _spread(util.create_bytes(buffer, blocks)).reshape(-1, count, 8)
+        buffer.buffer = [0] * length
+        buffer.buffer[bit // 8] = 128 >> bit % 8
+        found = _spread(util.create_bytes(buffer, blocks[:1])).reshape(-1, 8)
         for block in range(count):
-            adds[block, bit].reshape(-1, count, 8)[:, block] = found[:, block]
+            adds[block, bit].reshape(-1, count, 8)[:, block] = found
     return adds.reshape(-1, size)[_HEAD : _HEAD + _DATA]
 
 

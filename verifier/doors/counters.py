@@ -98,7 +98,7 @@ def counter_door(
     @window
     @door.response(200, schemas.RegisterView)
     @door.doc(operationId="getRegister", parameters=[_PROOF])
-    @says(door, *_WINDOW)
+    @says(*_WINDOW)
     def get_register(proof: Proof) -> dict[str, Any]:
         """See what this window may ask for today"""
         found = desk.register(proof.window, now=clock.now())
@@ -109,7 +109,7 @@ def counter_door(
     @door.arguments(schemas.PresentationBody)
     @door.response(202, schemas.VisitView, description="Stored and on its way to the code's province")
     @door.doc(operationId="present", parameters=[_PROOF])
-    @says(door, *_WINDOW, *_PRESENT)
+    @says(*_WINDOW, *_PRESENT)
     def present(proof: Proof, body: dict[str, Any]) -> dict[str, Any]:
         """Present a scanned code
 
@@ -122,7 +122,7 @@ def counter_door(
     @door.arguments(schemas.CardBody)
     @door.response(202, schemas.VisitView, description="Stored; the person at the counter reads the sheet and answers")
     @door.doc(operationId="presentCard", parameters=[_PROOF])
-    @says(door, *_WINDOW, *_PRESENT)
+    @says(*_WINDOW, *_PRESENT)
     def present_card(proof: Proof, body: dict[str, Any]) -> dict[str, Any]:
         """Present an ID card
 
@@ -135,7 +135,7 @@ def counter_door(
     @window
     @door.response(200, schemas.SheetView)
     @door.doc(operationId="getSheet", parameters=[_PROOF])
-    @says(door, *_WINDOW, Reason.REQUEST_UNKNOWN)
+    @says(*_WINDOW, Reason.REQUEST_UNKNOWN)
     def get_sheet(proof: Proof, request_id: str) -> dict[str, Any]:
         """Read what the person at the counter is asked to agree to
 
@@ -149,7 +149,6 @@ def counter_door(
     @door.response(202, schemas.VisitView, description="Taken; watch the visit")
     @door.doc(operationId="answerAtCounter", parameters=[_PROOF])
     @says(
-        door,
         *_WINDOW,
         Reason.BODY_MALFORMED,
         Reason.BODY_INVALID,
@@ -177,7 +176,7 @@ def counter_door(
     @door.arguments(schemas.InvitationBody)
     @door.response(201, schemas.InvitationView, description="Show it; the visit appears when a phone has read it")
     @door.doc(operationId="invite", parameters=[_PROOF])
-    @says(door, *_WINDOW, *_PRESENT)
+    @says(*_WINDOW, *_PRESENT)
     def invite(proof: Proof, body: dict[str, Any]) -> dict[str, Any]:
         """Invite a phone
 
@@ -195,7 +194,7 @@ def counter_door(
     @window
     @door.response(204, description="No phone begins a visit with this code any more")
     @door.doc(operationId="uninvite", parameters=[_PROOF])
-    @says(door, *_WINDOW, Reason.REQUEST_UNKNOWN, Reason.STATE_FORBIDS)
+    @says(*_WINDOW, Reason.REQUEST_UNKNOWN, Reason.STATE_FORBIDS)
     def uninvite(proof: Proof, request_id: str) -> Response:
         """Take an invitation back
 
@@ -208,7 +207,7 @@ def counter_door(
     @window
     @door.response(200, schemas.VisitView, headers={"ETag": {"schema": {"type": "string"}}})
     @door.doc(operationId="watch", parameters=[_PROOF, _WAIT], responses={"304": {"description": "As before"}})
-    @says(door, *_WINDOW, Reason.REQUEST_UNKNOWN, Reason.BODY_INVALID)
+    @says(*_WINDOW, Reason.REQUEST_UNKNOWN, Reason.BODY_INVALID)
     def watch(proof: Proof, request_id: str) -> Response:
         """Watch a visit"""
         known = request.if_none_match
@@ -227,7 +226,7 @@ def counter_door(
     @window
     @door.response(204, description="The copy can be opened no more")
     @door.doc(operationId="clear", parameters=[_PROOF])
-    @says(door, *_WINDOW, Reason.REQUEST_UNKNOWN)
+    @says(*_WINDOW, Reason.REQUEST_UNKNOWN)
     def clear(proof: Proof, request_id: str) -> Response:
         """Clear a visit from the screen"""
         desk.clear(proof.window, request_id, now=clock.now())

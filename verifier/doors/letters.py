@@ -55,7 +55,7 @@ def mailbox_door(peers: Peers, peer: RequiresPeer, clock: Clock) -> Door:
     @door.arguments(schemas.LetterBody)
     @door.response(202, schemas.TakenView)
     @door.doc(operationId="deliver")
-    @says(door, *_LETTER, *_CONTENT)
+    @says(*_LETTER, *_CONTENT)
     def deliver(name: str, body: dict[str, Any]) -> dict[str, bool]:
         """Deliver a letter"""
         peers.receive(letter_from(request.get_data(cache=True)), now=clock.now())
@@ -73,7 +73,7 @@ def exchange_door(relay: Relay, peer: RequiresPeer, clock: Clock) -> Door:
     @door.arguments(schemas.LetterBody)
     @door.response(202, schemas.TakenView)
     @door.doc(operationId="post")
-    @says(door, *_LETTER, *_CONTENT, Reason.CHANNEL_SUSPENDED, Reason.LIBRARY_UNREACHABLE)
+    @says(*_LETTER, *_CONTENT, Reason.CHANNEL_SUSPENDED, Reason.LIBRARY_UNREACHABLE)
     def post(name: str, body: dict[str, Any]) -> dict[str, bool]:
         """Post a letter to another province"""
         relay.take(letter_from(request.get_data(cache=True)), sender=name, now=clock.now())

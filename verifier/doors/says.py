@@ -16,28 +16,33 @@ from flask import Flask
 from consent.errors import UNAVAILABLE, Reason, Refusal, Unavailable, row
 from consent.sentences import Audience
 from consent.telling import PROBLEM_TYPE, problem_of
-from verifier.doors.problems import Door, ProblemApi, ProblemSchema
+from verifier.doors.problems import Door, ProblemApi
 
 _VIEW = TypeVar("_VIEW", bound=Callable[..., Any])
 
 
-def says(door: Door, *reasons: Reason) -> Callable[[_VIEW], _VIEW]:
+def says(*reasons: Reason) -> Callable[[_VIEW], _VIEW]:
     """Describe the problems of a view, one response for each status."""
+    by_status: dict[int, list[Reason]] = defaultdict(list)
+    for reason in dict.fromkeys(reasons):
+        by_status[row(reason).http].append(reason)
+    responses = {
+        status: {
+            "description": ", ".join(found),
+            "content": {
+                PROBLEM_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "examples": {reason.value: {"$ref": f"#/components/examples/{reason}"} for reason in found},
+                }
+            },
+        }
+        for status, found in sorted(by_status.items())
+    }
 
     def decorate(view: _VIEW) -> _VIEW:
-        by_status: dict[int, list[Reason]] = defaultdict(list)
-        for reason in dict.fromkeys(reasons):
-            by_status[row(reason).http].append(reason)
-        for status, found in sorted(by_status.items()):
-            view = door.alt_response(
-                status,
-                schema=ProblemSchema,
-                content_type=PROBLEM_TYPE,
-                description=", ".join(found),
-                examples={reason.value: {"$ref": f"#/components/examples/{reason}"} for reason in found},
-            )(view)
-        view.reasons = frozenset(reasons)  # type: ignore[attr-defined]
-        return view
+        described = Door.doc(responses=responses)(view)
+        described.reasons = frozenset(reasons)  # type: ignore[attr-defined]
+        return described
 
     return decorate
 
