@@ -121,7 +121,11 @@ def _begin_sqlite(connection: Connection) -> None:
     if connection.info.get("writes") is not writes:
         connection.exec_driver_sql(f"PRAGMA query_only={0 if writes else 1}")
         connection.info["writes"] = writes
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if writes:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        # Touches no file and so cannot fail; past SQLAlchemy, which would take as long over it as over a query.
+        connection.connection.execute("BEGIN")
 
 
 # PostgreSQL -------------------------------------------------------------------------------------------------

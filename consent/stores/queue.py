@@ -100,6 +100,12 @@ def _free(table: Table) -> Select[Any]:
 
 
 @cache
+def _one_free(table: Table) -> Select[Any]:
+    """Any one of them."""
+    return _free(table).limit(1)
+
+
+@cache
 def _taking(table: Table) -> ReturningUpdate[Any]:
     """Lease `:most` of them until `:lease`."""
     free = (
@@ -217,7 +223,7 @@ def take(connection: Connection, table: Table, *, now: datetime, lease: timedelt
 
 def due(connection: Connection, table: Table, *, now: datetime) -> bool:
     """Whether there is a row that `take` would lease now."""
-    return connection.execute(_free(table).limit(1), {"now": now}).first() is not None
+    return connection.execute(_one_free(table), {"now": now}).first() is not None
 
 
 def finish(connection: Connection, table: Table, item: Item, *, now: datetime, answer: str | None = None) -> bool:
