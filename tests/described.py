@@ -26,14 +26,14 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from tests.counts import count
 
 CALLS: Final = {
-    ("wallet_api", GenerationMode.POSITIVE): count(4_800, 250),
-    ("wallet_api", GenerationMode.NEGATIVE): count(1_700, 85),
-    ("counters", GenerationMode.POSITIVE): count(1_700, 85),
-    ("counters", GenerationMode.NEGATIVE): count(860, 42),
-    ("peers", GenerationMode.POSITIVE): count(340, 18),
-    ("peers", GenerationMode.NEGATIVE): count(340, 18),
+    ("wallet_api", GenerationMode.POSITIVE): count(4_800, 80),
+    ("wallet_api", GenerationMode.NEGATIVE): count(1_700, 28),
+    ("counters", GenerationMode.POSITIVE): count(1_700, 28),
+    ("counters", GenerationMode.NEGATIVE): count(860, 14),
+    ("peers", GenerationMode.POSITIVE): count(340, 6),
+    ("peers", GenerationMode.NEGATIVE): count(340, 6),
 }
-EXAMPLES: Final = count(62, 3)  # cases for each operation
+EXAMPLES: Final = count(62, 1)  # cases for each operation
 
 Change = Callable[[Any], None]
 

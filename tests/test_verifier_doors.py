@@ -437,11 +437,12 @@ def test_a_watcher_hears_of_a_change_while_it_waits(behind: Behind, asked: tuple
     assert answers[0].headers["ETag"] != etag
 
 
-@pytest.mark.parametrize("wait", ["3", "-1", "1.5", "", "01", "x", "１", "2 ", "99999999999999999999"])
-def test_a_wait_is_nought_one_or_two_seconds(behind: Behind, asked: tuple[str, str], wait: str) -> None:
+def test_a_wait_is_nought_one_or_two_seconds(behind: Behind, asked: tuple[str, str]) -> None:
     client, (path, etag) = behind.app.test_client(), asked
-    headers = {HEADER: behind.proof("GET", path), "If-None-Match": etag}
-    assert problem(client.get(path, query_string={"wait": wait}, headers=headers)) == Reason.BODY_INVALID
+    for wait in ("3", "-1", "1.5", "", "01", "x", "１", "2 ", "99999999999999999999"):
+        headers = {HEADER: behind.proof("GET", path), "If-None-Match": etag}
+        answer = client.get(path, query_string={"wait": wait}, headers=headers)
+        assert problem(answer) == Reason.BODY_INVALID, wait
 
 
 # --- what cannot be read ------------------------------------------------------------------------------------

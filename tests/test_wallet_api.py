@@ -77,6 +77,14 @@ def outer(tmp_path: Path) -> Iterator[Outer]:
     made.close()
 
 
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outer]:
+    """One for all tests whose calls are refused and leave nothing behind."""
+    made = found_outer(tmp_path_factory.mktemp("untouched") / "31", vendor_per_minute=10_000)
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def phone() -> Phone:
     return Phone()
@@ -354,9 +362,9 @@ def test_polling_tells_only_news(outer: Outer, phone: Phone) -> None:
 
 
 @pytest.mark.parametrize("showing_id", ["0" * 24, "x", "../../etc/passwd", "%00", "\udcff" * 2, "0" * 400])
-def test_a_showing_that_never_was_is_unknown(outer: Outer, showing_id: str) -> None:
+def test_a_showing_that_never_was_is_unknown(untouched: Outer, showing_id: str) -> None:
     path = f"/v1/showings/{showing_id.encode('utf-8', 'surrogateescape').decode('latin-1')}"
-    answer = outer.call("GET", path)
+    answer = untouched.call("GET", path)
     assert answer.json["code"] in (Reason.SHOWING_UNKNOWN, Reason.ROUTE_UNKNOWN)
 
 
@@ -662,9 +670,9 @@ def test_strangers_requests_are_answered_with_problems(outer: Outer) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"null", b'"x"', b'{"holder":"a","holder":"b"}', b'{"holder":1.5}', b"\xff", b"{}" * 2]
 )
-def test_a_body_that_is_not_one_json_object_is_malformed(outer: Outer, body: bytes) -> None:
-    sent = {"Authorization": f"Bearer {outer.token()}", "Idempotency-Key": "k"}
-    answer = outer.client.post("/v1/showings", data=body, content_type="application/json", headers=sent)
+def test_a_body_that_is_not_one_json_object_is_malformed(untouched: Outer, body: bytes) -> None:
+    sent = {"Authorization": f"Bearer {untouched.token()}", "Idempotency-Key": "k"}
+    answer = untouched.client.post("/v1/showings", data=body, content_type="application/json", headers=sent)
     problem(answer, Reason.BODY_MALFORMED)
 
 
@@ -678,8 +686,8 @@ def test_a_body_that_is_not_one_json_object_is_malformed(outer: Outer, body: byt
         ({"holder": "x", "a/b": 1}, {"/a~1b"}),
     ],
 )
-def test_a_body_that_does_not_fit_says_where(outer: Outer, body: dict[str, Any], pointers: set[str]) -> None:
-    answer = outer.call("POST", "/v1/showings", body, Idempotency_Key="k")
+def test_a_body_that_does_not_fit_says_where(untouched: Outer, body: dict[str, Any], pointers: set[str]) -> None:
+    answer = untouched.call("POST", "/v1/showings", body, Idempotency_Key="k")
     errors = problem(answer, Reason.BODY_INVALID)["errors"]
     assert {error["pointer"] for error in errors} == pointers
 
