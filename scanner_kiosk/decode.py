@@ -6,8 +6,8 @@ again there with a repaired picture. Only then is the whole frame repaired and r
 
 0. The frame as it is. Any text that is accepted ends the search; the steps below only cost when this one
    fails.
-1. For at most two symbols that were found but not read: a crop with its surroundings, repaired in six ways.
-2. The whole frame, repaired in ten ways.
+1. For at most two symbols that were found but not read: a crop with its surroundings, repaired in each way of NEAR.
+2. The whole frame, repaired in each way of WHOLE.
 
 **The budget** is CPU time of the calling thread, never wall time: on a busy machine a wall clock would take
 away the repairs exactly when frames are late anyway. A repair is skipped when it would not fit, judged by

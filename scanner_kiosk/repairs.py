@@ -69,6 +69,13 @@ def _adaptive(block: int) -> Callable[[Part], Grey]:
     )
 
 
+def _weighted(block: int) -> Callable[[Part], Grey]:
+    """Nearer pixels count more, and hardly any offset: for blur and glare, where black is only a little darker."""
+    return lambda part: _u8(
+        cv2.adaptiveThreshold(part.grey, 255, cv2.ADAPTIVE_THRESH_GAUSSIAN_C, cv2.THRESH_BINARY, block, 2)
+    )
+
+
 def _erode(part: Part) -> Grey:
     return _u8(cv2.erode(part.grey, np.ones((3, 3), np.uint8)))
 
@@ -133,6 +140,7 @@ NEAR: Final = (
     Repair(name="near: local contrast", apply=_clahe(3), cost=9),
     Repair(name="near: twice, thicker", apply=_up_eroded, cost=18, enlarges=True),
     Repair(name="near: mean of 51", apply=_adaptive(51), cost=6),
+    Repair(name="near: weighted mean of 35", apply=_weighted(35), cost=17),
     Repair(name="near: flat, darker", apply=_rectified, cost=10),
     Repair(name="near: twice, sharper", apply=_up_sharpened, cost=28, enlarges=True),
 )
@@ -142,6 +150,7 @@ WHOLE: Final = (
     Repair(name="one threshold", apply=_as_is, cost=1.6, binarizer=_GLOBAL),
     Repair(name="lighter", apply=_gamma(0.5), cost=3.7),
     Repair(name="thicker", apply=_erode, cost=3.2),
+    Repair(name="much lighter, one threshold", apply=_gamma(0.35), cost=4, binarizer=_GLOBAL),
     Repair(name="mean of 25", apply=_adaptive(25), cost=6),
     Repair(name="darker", apply=_gamma(2), cost=3.7),
     Repair(name="half, sharper", apply=_half_sharpened, cost=2),
