@@ -299,9 +299,19 @@ def note(connection: Connection, showing_id: str, *, now: datetime, **columns: A
     return _count(connection.execute(statement)) == 1
 
 
+# Phones and workers ask these all day long: each statement is built once, not at every call.
+_FIND: Final = select(showings).where(showings.c.showing_id == bindparam("showing_id"))
+_PAST: Final = (
+    select(showings)
+    .where(showings.c.state.in_(bindparam("states", expanding=True)), showings.c.expires_at <= bindparam("expired_by"))
+    .order_by(showings.c.expires_at, showings.c.showing_id)
+    .limit(bindparam("most", type_=Integer))
+)
+
+
 def find(connection: Connection, showing_id: str) -> ShowingRow | None:
     """The showing of that id."""
-    row = connection.execute(select(showings).where(showings.c.showing_id == showing_id)).one_or_none()
+    row = connection.execute(_FIND, {"showing_id": showing_id}).one_or_none()
     return None if row is None else _showing(row)
 
 
@@ -330,13 +340,8 @@ def of_holder(
 
 def past(connection: Connection, *, states: Collection[str], expired_by: datetime, limit: int) -> list[ShowingRow]:
     """Showings in one of `states` with `expires_at` ≤ `expired_by`, oldest first: the sweep ends them."""
-    query = (
-        select(showings)
-        .where(showings.c.state.in_(sorted(states)), showings.c.expires_at <= expired_by)
-        .order_by(showings.c.expires_at, showings.c.showing_id)
-        .limit(limit)
-    )
-    return [_showing(row) for row in connection.execute(query)]
+    found = connection.execute(_PAST, {"states": sorted(states), "expired_by": expired_by, "most": limit})
+    return [_showing(row) for row in found]
 
 
 def use_once(connection: Connection, issuer: str, jti: str, expires_at: datetime) -> bool:

@@ -37,6 +37,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    bindparam,
     delete,
     insert,
     select,
@@ -185,17 +186,33 @@ class ClaimRow:
     aside: str | None = None
 
 
+# Kiosks and workers ask these all day long: each statement is built once, not at every call.
+_FIND_VISIT: Final = select(visits).where(
+    visits.c.window == bindparam("window"), visits.c.request_id == bindparam("request_id")
+)
+_VISIT_OF_REQUEST: Final = select(visits).where(visits.c.request_digest == bindparam("request_digest"))
+_LOCKED_VISIT: Final = _VISIT_OF_REQUEST.with_for_update()
+_OVERDUE_VISITS: Final = (
+    select(visits)
+    .where(visits.c.state.in_(bindparam("states", expanding=True)), visits.c.answer_by < bindparam("before"))
+    .limit(bindparam("most", type_=Integer))
+)
+_OVERDUE_CLAIMS: Final = (
+    select(claims)
+    .where(claims.c.state == bindparam("state"), claims.c.answer_by < bindparam("before"))
+    .limit(bindparam("most", type_=Integer))
+)
+
+
 def find_visit(conn: Connection, window: str, request_id: str) -> VisitRow | None:
     """The visit of a window under this request id."""
-    return _visit(
-        conn.execute(select(visits).where(visits.c.window == window, visits.c.request_id == request_id)).one_or_none()
-    )
+    return _visit(conn.execute(_FIND_VISIT, {"window": window, "request_id": request_id}).one_or_none())
 
 
 def visit_of_request(conn: Connection, request_digest: str, *, lock: bool = False) -> VisitRow | None:
     """The visit that sealed this request; with `lock` nobody else moves it before this transaction ends."""
-    query = select(visits).where(visits.c.request_digest == request_digest)
-    return _visit(conn.execute(query.with_for_update() if lock else query).one_or_none())
+    query = _LOCKED_VISIT if lock else _VISIT_OF_REQUEST
+    return _visit(conn.execute(query, {"request_digest": request_digest}).one_or_none())
 
 
 def set_receipt(conn: Connection, request_digest: str, receipt: str) -> None:
@@ -210,8 +227,8 @@ def set_answer_by(conn: Connection, request_digest: str, answer_by: datetime) ->
 
 def overdue_visits(conn: Connection, *, states: tuple[str, ...], before: datetime, limit: int) -> list[VisitRow]:
     """Visits in one of these states whose time ran out before that instant."""
-    query = select(visits).where(visits.c.state.in_(states), visits.c.answer_by < before).limit(limit)
-    return [row for row in map(_visit, conn.execute(query)) if row is not None]
+    found = conn.execute(_OVERDUE_VISITS, {"states": states, "before": before, "most": limit})
+    return [row for row in map(_visit, found) if row is not None]
 
 
 def forget_answer_keys(conn: Connection, machine: Machine, *, answered_before: datetime) -> int:
@@ -277,8 +294,8 @@ def forget_lookups(conn: Connection, *, asked_before: datetime) -> int:
 
 def overdue_claims(conn: Connection, *, state: str, before: datetime, limit: int) -> list[ClaimRow]:
     """Claims in this state whose time ran out before that instant."""
-    query = select(claims).where(claims.c.state == state, claims.c.answer_by < before).limit(limit)
-    return [row for row in map(_claim, conn.execute(query)) if row is not None]
+    found = conn.execute(_OVERDUE_CLAIMS, {"state": state, "before": before, "most": limit})
+    return [row for row in map(_claim, found) if row is not None]
 
 
 def add_claim(conn: Connection, row: ClaimRow) -> bool:
