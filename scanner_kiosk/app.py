@@ -25,6 +25,7 @@ from consent.window import issuer_of
 from scanner_kiosk.camera import Source, open_source
 from scanner_kiosk.cards import Card, read_cards
 from scanner_kiosk.chosen import Window
+from scanner_kiosk.devices.desk_scanner import DeskScanner, named
 from scanner_kiosk.devices.simulated import Devices, SimulatedMatcher, SimulatedPad, SimulatedReader, SimulatedStaffCard
 from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.province_client import HttpLine, Line, ProvinceClient
@@ -65,6 +66,8 @@ def create_app(
     app = create_screen(kiosk, settings, clock=clock, log=log)
     if start:
         Thread(target=kiosk.run, name="kiosk", daemon=True).start()
+    if start and settings.scanner:
+        DeskScanner(named(settings.scanner), deliver=kiosk.typed, log=log).start()
     return app
 
 

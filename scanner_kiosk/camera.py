@@ -8,6 +8,10 @@ Devices disappear: a cable is pulled, a driver hangs, a file is moved. The threa
 (`Latest.failure`), waits 0.5, 1, 2 and then always 5 seconds, and opens again. Nobody has to restart a
 counter.
 
+A driver that hangs inside of its own call says nothing at all. So after three seconds without a frame whoever asks is told
+of a failure, and the old frame is not given out any more; the next frame ends it. Only a browser may be still for as long
+as it likes.
+
 A source is chosen by its name:
 
 `file:PATH`     one picture, again and again
@@ -45,6 +49,7 @@ from scanner_kiosk.sources import (
 
 __all__ = [
     "BACKOFF_S",
+    "SILENT_S",
     "Folder",
     "Frame",
     "Latest",
@@ -58,6 +63,7 @@ __all__ = [
 ]
 
 BACKOFF_S: Final = (0.5, 1.0, 2.0, 5.0)
+SILENT_S: Final = 3.0  # without a frame from an opened camera, after which it counts as gone
 _PATIENCE_S: Final = 0.25  # how long one read may wait, and so how long stopping may take
 
 
@@ -67,8 +73,12 @@ class Latest:
     `with Latest(source) as latest: frame = latest.newest(after=frame.seq, timeout_s=1)`.
     """
 
-    def __init__(self, source: Source, *, backoff_s: Sequence[float] = BACKOFF_S) -> None:
+    def __init__(
+        self, source: Source, *, backoff_s: Sequence[float] = BACKOFF_S, ticks: Ticks = time.monotonic
+    ) -> None:
         self._source = source
+        self._ticks = ticks
+        self._since: float | None = None  # when the last frame came, or the opening began; None: nothing is waited for
         self._backoff_s = backoff_s
         self._changed = Condition()
         self._frame: Frame | None = None
@@ -103,7 +113,12 @@ class Latest:
     def failure(self) -> Unavailable | None:
         """Why there are no frames now; None while they come, and before the first attempt has ended."""
         with self._changed:
-            return self._failure
+            return self._failure or self._silence()
+
+    def _silence(self) -> Unavailable | None:
+        if self._since is None or isinstance(self._source, Posted) or self._ticks() - self._since <= SILENT_S:
+            return None
+        return gone("no frame")
 
     def __enter__(self) -> Self:
         self.start()
@@ -115,11 +130,12 @@ class Latest:
         self.stop()
 
     def _is_newer(self, after: int) -> bool:
-        return self._frame is not None and self._frame.seq > after
+        return self._frame is not None and self._frame.seq > after and self._silence() is None
 
     def _capture(self) -> None:
         attempt = 0
         while not self._stopping.is_set():
+            self._since = self._ticks()
             try:
                 self._source.open()
                 while not self._stopping.is_set():
@@ -143,6 +159,7 @@ class Latest:
         """A failure also empties the slot: an old frame must not pass for what the camera sees now."""
         with self._changed:
             self._frame, self._failure = frame, failure
+            self._since = None if frame is None else self._ticks()
             self._changed.notify_all()
 
 

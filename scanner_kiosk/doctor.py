@@ -7,6 +7,7 @@ is 0 when nothing is missing. Every check looks at the thing itself and not at t
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import importlib.util
 import os
@@ -28,11 +29,13 @@ from typing import Final
 import urllib3
 
 from consent.clock import SystemClock
+from scanner_kiosk.devices.desk_scanner import named
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PYTHON: Final = (3, 11)
 SQLITE: Final = (3, 35)  # RETURNING and UPSERT, which the stores use
 _BUILT: Final = datetime(2026, 1, 1, tzinfo=UTC)  # no honest clock is before this program
+_SCANNERS: Final = ("/dev/serial/by-id/*", "/dev/input/by-id/*-event-kbd")
 _OFF_BY: Final = 10  # seconds; what a document's time may be ahead
 
 
@@ -213,13 +216,45 @@ def fonts(environment: Mapping[str, str]) -> Finding:
 def camera(environment: Mapping[str, str]) -> Finding:
     """A webcam; the simulated phone and the browser's camera need none."""
     found = sorted(str(path) for path in Path("/dev").glob("video*"))
+    shut = [path for path in found if not os.access(path, os.R_OK | os.W_OK)]
+    seen, mend = ", ".join(found) or "no /dev/video*", "HUZHENG_KIOSK_CAMERA=posted:  (the browser's camera)"
+    if shut:
+        seen, mend = f"{', '.join(shut)}: no permission", "usermod -aG video $USER"
     return Finding(
         name_zh="摄像头",
         name_en="camera",
-        mark=Mark.OK if found else Mark.OPTIONAL,
-        seen=", ".join(found) or "no /dev/video*",
-        mend="HUZHENG_KIOSK_CAMERA=posted:  (the browser's camera)",
+        mark=Mark.OK if found and not shut else Mark.OPTIONAL,
+        seen=seen,
+        mend=mend,
     )
+
+
+def scanner(environment: Mapping[str, str]) -> Finding:
+    """A desk scanner: the one that a setting names is opened as the kiosk would; without one, those plugged in."""
+    name = environment.get("HUZHENG_KIOSK_SCANNER", "")
+    near = [path for each in _SCANNERS for path in sorted(glob.glob(each))]
+    seen, mend = ", ".join(near) or "none plugged in", "HUZHENG_KIOSK_SCANNER=serial:PATH  /  keys:PATH"
+    mark = Mark.OK if near else Mark.OPTIONAL
+    if name:
+        seen, mend = _tried(name)
+        mark = Mark.MISSING if mend else Mark.OK
+    return Finding(name_zh="扫码枪", name_en="desk scanner", mark=mark, seen=seen, mend=mend)
+
+
+def _tried(name: str) -> tuple[str, str]:
+    """How opening a scanner went, and what mends it; "" where nothing has to."""
+    try:
+        os.close(named(name).open())
+    except ValueError as wrong:
+        return str(wrong), "HUZHENG_KIOSK_SCANNER=serial:/dev/serial/by-id/…"
+    except PermissionError:
+        return f"{name}: no permission", f"usermod -aG {'input' if name.startswith('keys:') else 'dialout'} $USER"
+    except FileNotFoundError:
+        return f"{name}: not plugged in", "插好数据线 · plug it in; ls /dev/serial/by-id /dev/input/by-id"
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        return f"{name}: {why}", "关闭占用它的程序, 或重新插拔 · close what else uses it, or plug it in again"
+    return name, ""
 
 
 def chromium(environment: Mapping[str, str]) -> Finding:
@@ -265,6 +300,7 @@ CHECKS: Final[tuple[Callable[[Mapping[str, str]], Finding], ...]] = (
     clock,
     fonts,
     camera,
+    scanner,
     chromium,
     postgresql,
 )

@@ -25,6 +25,7 @@ from consent.errors import Refusal
 from consent.provinces import province
 from consent.sentences import Lang
 from consent.starting import settings_in
+from scanner_kiosk.devices.desk_scanner import named
 
 OWN: Final = "HUZHENG_KIOSK_"
 # These are the same for all rooms of a province.
@@ -66,6 +67,9 @@ class Settings:
     windows: str = "var/windows.json"  # path, see the top of this file
     personas: str = ""  # path to the sandbox's people, for the simulated card reader; empty: no such reader
     camera: str = "webcam:0"  # see scanner_kiosk.camera; sim:http://127.0.0.1:… is the phone simulator
+    scanner: str = (
+        ""  # a desk scanner, see scanner_kiosk.devices.desk_scanner; empty: none, or one that types into the page
+    )
     listen: str = "127.0.0.1:8441"  # host:port; the page is for this machine only
     ca_file: str = ""  # PEM file of those who may vouch for desks; empty: those of the system
     certificate: str = ""  # PEM file with this machine's certificate and key, where desks want one
@@ -98,6 +102,11 @@ def checked(settings: Settings) -> Settings:
     host, _, port = settings.listen.rpartition(":")
     if host not in ("127.0.0.1", "localhost", "[::1]") or not port.isdigit() or int(port) > 65_535:
         raise ValueError(f"{OWN}LISTEN is 127.0.0.1:PORT; the counter's page is for its own machine only")
+    if settings.scanner:
+        try:
+            named(settings.scanner)
+        except ValueError as wrong:
+            raise ValueError(f"{OWN}SCANNER: {wrong}") from wrong
     if settings.threads < 1:
         raise ValueError(f"{OWN}THREADS is at least 1")
     return settings

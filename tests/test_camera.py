@@ -18,6 +18,7 @@ import qrcode
 from consent.errors import Reason, Refusal, Unavailable
 from scanner_kiosk import scene
 from scanner_kiosk.camera import (
+    SILENT_S,
     Folder,
     Frame,
     Latest,
@@ -155,6 +156,38 @@ def test_capture_can_start_again_and_numbers_go_on(script: Scripted, latest: Lat
 
 
 # --- gone, and back ---
+
+
+def test_a_camera_that_hangs_without_a_word_is_told_after_three_seconds_until_its_next_frame(script: Scripted) -> None:
+    now = [100.0]
+    with Latest(script, ticks=lambda: now[0]) as latest:
+
+        def told() -> Unavailable | None:
+            return latest.failure
+
+        script.go.release()
+        first = latest.newest(timeout_s=SOON)
+        assert first is not None
+        now[0] += SILENT_S
+        assert told() is None
+        assert latest.newest() is first
+        now[0] += 0.01
+        silent = told()
+        assert silent is not None
+        assert silent.reason is Reason.DEVICE_UNAVAILABLE
+        assert latest.newest() is None  # the screen says that there is no camera
+        script.go.release()
+        assert latest.newest(after=first.seq, timeout_s=SOON) is not None
+        assert told() is None
+
+
+def test_a_browser_may_post_nothing_for_as_long_as_it_likes() -> None:
+    now = [100.0]
+    with Latest(posted := Posted(), ticks=lambda: now[0]) as latest:
+        posted.put(png("A"))
+        assert latest.newest(timeout_s=SOON) is not None
+        now[0] += 60
+        assert latest.failure is None
 
 
 @pytest.mark.parametrize("kind", [gone("unplugged"), OSError("driver"), cv2.error("inside"), ZeroDivisionError()])

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, Queue
 from xml.etree import ElementTree
 
 import cv2
@@ -18,6 +22,7 @@ import pytest
 import zxingcpp
 
 from consent.b64 import new_id
+from consent.clock import SystemClock
 from consent.code import mint
 from consent.errors import Reason, Refusal, Unavailable
 from consent.invitation import LENGTH, LIFE, seal_invitation
@@ -27,6 +32,7 @@ from consent.twin import new_twin
 from scanner_kiosk.app import create_app
 from scanner_kiosk.camera import open_source
 from scanner_kiosk.counter import Guidance, Invited
+from scanner_kiosk.devices.desk_scanner import DeskScanner, named
 from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.look import Symbol, guide, look, margin_of, preview
 from scanner_kiosk.own_code import LATE, RENEW, drawing, opened
@@ -455,6 +461,45 @@ def test_a_text_of_a_kind_that_only_the_desk_knows_goes_there_as_it_is(here: Cou
     here.until("CONFIRMING")
     assert json.loads(here.rig.desk.bodies[-1])["code"] == "https://zwdt.example/q/9f2c"
     assert "zwdt" not in here.lines.getvalue()
+
+
+@pytest.mark.full
+def test_a_desk_scanner_on_a_serial_line_scans_as_a_typed_text_does_and_never_tells_the_log(here: Counted) -> None:
+    far, near = pty.openpty()
+    twin, told = new_twin("31"), Queue[str]()
+
+    def deliver(text: str) -> None:
+        try:
+            here.kiosk.typed(text)
+        finally:
+            told.put(here.state)
+
+    def scan() -> str:
+        """Where the counter stands after a scan that was heard: what is sent before the opening is thrown away."""
+        for _ in range(50):
+            os.write(far, twin.encode() + b"\r\n")
+            with suppress(Empty):
+                return told.get(timeout=0.2)
+        raise AssertionError("nothing was heard")
+
+    log = new_log("scanner_kiosk", SystemClock(), stream=here.lines)
+    scanner = DeskScanner(named(f"serial:{os.ttyname(near)}"), deliver=deliver, log=log)
+    scanner.start()
+    try:
+        scan()  # no case is ready: refused, and heard again
+        here.begin()
+        for _ in range(50):
+            if here.state != "WAITING":
+                break
+            scan()
+        here.until("CONFIRMING")
+    finally:
+        scanner.stop()
+        os.close(far)
+        os.close(near)
+    assert json.loads(here.rig.desk.bodies[-1])["code"] == twin
+    assert Reason.STATE_FORBIDS in here.lines.getvalue()
+    assert twin not in here.lines.getvalue()
 
 
 def test_nothing_can_be_typed_while_no_code_is_waited_for(here: Counted) -> None:

@@ -483,6 +483,7 @@ def test_an_unknown_setting_is_refused_with_its_nearest_name() -> None:
         ("HUZHENG_KIOSK_LISTEN", "127.0.0.1"),
         ("HUZHENG_KIOSK_LISTEN", "127.0.0.1:99999"),
         ("HUZHENG_KIOSK_LANG", "de"),
+        ("HUZHENG_KIOSK_SCANNER", "/dev/ttyUSB0"),
         ("HUZHENG_KIOSK_THREADS", "many"),
         ("HUZHENG_KIOSK_THREADS", "0"),
         ("HUZHENG_PROFILE", "test"),
