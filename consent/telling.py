@@ -5,6 +5,7 @@ so it is said here once; each service adds a few lines that fit it to Flask.
 
 1. *Problems* (RFC 9457). `problem_of` turns a Refusal or an Unavailable into status, headers and body, all
    from the table of Reasons and the sentences. `detail` of an exception never gets in, only its public facts.
+   `responses_of` and `examples_of` put the same into an interface's description.
 2. *Request ids.* Whoever asks may bring one, so that both logs tell of one event; a bad one is replaced and
    never refused, because an id is no reason to fail.
 3. *Log lines*: one JSON object a line. `mask` runs last, over everything, tracebacks too: what looks like
@@ -20,7 +21,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TextIO
@@ -29,7 +31,7 @@ import structlog
 
 from consent.b64 import new_id
 from consent.clock import Clock, rfc3339
-from consent.errors import Reason, Refusal, Unavailable, row, seen_at_counter
+from consent.errors import UNAVAILABLE, Reason, Refusal, Unavailable, row, seen_at_counter
 from consent.sentences import Audience, Lang, next_step, sentences, title
 
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -96,6 +98,35 @@ def reason_page(reason: Reason) -> dict[str, Any]:
         "sentences": {who.value: _both(partial(_sentence, reason, who)) for who in Audience},
         "next": {who.value: _both(partial(_next, reason, who)) for who in Audience},
     }
+
+
+def responses_of(reasons: Iterable[Reason]) -> dict[int, Any]:
+    """What an operation that says these reasons answers, one OpenAPI response for each status; `examples_of` are pointed to."""
+    by_status: dict[int, list[Reason]] = defaultdict(list)
+    for reason in dict.fromkeys(reasons):
+        by_status[row(reason).http].append(reason)
+    return {
+        status: {
+            "description": ", ".join(found),
+            "content": {
+                PROBLEM_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "examples": {reason.value: {"$ref": f"#/components/examples/{reason}"} for reason in found},
+                }
+            },
+        }
+        for status, found in sorted(by_status.items())
+    }
+
+
+def examples_of(reasons: Iterable[Reason], audience: Audience) -> dict[str, Any]:
+    """The problem document of each reason, for the `components/examples` of a description."""
+    return {reason.value: {"value": _example(reason, audience)} for reason in sorted(reasons)}
+
+
+def _example(reason: Reason, audience: Audience) -> dict[str, Any]:
+    failure = Unavailable(reason) if reason in UNAVAILABLE else Refusal(reason)
+    return dict(problem_of(failure, audience=audience, request_id="9xK2mVb7Qw3nRt5yLp0aZg").body)
 
 
 def _sentence(reason: Reason, who: Audience, lang: Lang) -> str:

@@ -66,8 +66,8 @@ def create_app(
     app = create_screen(kiosk, settings, clock=clock, log=log)
     if start:
         Thread(target=kiosk.run, name="kiosk", daemon=True).start()
-    if start and settings.scanner:
-        DeskScanner(named(settings.scanner), deliver=kiosk.typed, log=log).start()
+        if settings.scanner:
+            DeskScanner(named(settings.scanner), deliver=kiosk.typed, log=log).start()
     return app
 
 

@@ -67,9 +67,7 @@ class Settings:
     windows: str = "var/windows.json"  # path, see the top of this file
     personas: str = ""  # path to the sandbox's people, for the simulated card reader; empty: no such reader
     camera: str = "webcam:0"  # see scanner_kiosk.camera; sim:http://127.0.0.1:… is the phone simulator
-    scanner: str = (
-        ""  # a desk scanner, see scanner_kiosk.devices.desk_scanner; empty: none, or one that types into the page
-    )
+    scanner: str = ""  # see scanner_kiosk.devices.desk_scanner; empty: none, or one that types into the page
     listen: str = "127.0.0.1:8441"  # host:port; the page is for this machine only
     ca_file: str = ""  # PEM file of those who may vouch for desks; empty: those of the system
     certificate: str = ""  # PEM file with this machine's certificate and key, where desks want one

@@ -13,7 +13,7 @@ from tests.photograph_halves import NEAR_BITS, dealt, groups, kept, split
 from tests.test_decode import VECTORS, photographs
 
 READ = {"A": 67, "B": 66}
-"""Photographs of each half that must be read in 33 ms; one or two fewer than were measured, for a slow machine."""
+"""Photographs of each half that must be read in 33 ms; three and one fewer than were measured, for a slow machine."""
 
 
 def test_near_pictures_and_pictures_of_one_text_stay_together() -> None:

@@ -90,7 +90,7 @@ def test_every_other_text_is_left_to_qrcode(text: str) -> None:
 def test_without_a_table_qrcode_draws_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     text = any_text()
     with_table = picture.png.__wrapped__(text)
-    monkeypatch.setattr(symbol, "_learnt", lambda: None)
+    monkeypatch.setattr(symbol, "_table", lambda: None)
     assert picture.png.__wrapped__(text) == with_table
 
 
@@ -103,7 +103,7 @@ def test_a_table_that_draws_one_module_otherwise_is_not_used(monkeypatch: pytest
         return modules
 
     monkeypatch.setattr(symbol, "_plain", crooked)
-    assert symbol._table() is None
+    assert symbol._table.__wrapped__() is None
 
 
 def test_the_drawn_pictures_are_read_as_what_they_say() -> None:

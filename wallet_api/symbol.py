@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock
 from typing import Any, Final
 
@@ -140,20 +141,17 @@ def _count(words: Words) -> NDArray[np.int64]:
 
 
 _LEARNING: Final = Lock()
-_known: list[_Table | None] = []
 
 
 def _learnt() -> _Table | None:
     """The table. The first codes of a process may come all at once; one learns, the others wait for it."""
-    if not _known:
-        with _LEARNING:
-            if not _known:
-                _known.append(_table())
-    return _known[0]
+    with _LEARNING:
+        return _table()
 
 
+@cache
 def _table() -> _Table | None:
-    """What there is to learn; None where it does not draw what `qrcode` draws."""
+    """What was learnt; None where it does not draw what `qrcode` draws."""
     size = sum(block.total_count for block in base.rs_blocks(VERSION, _LEVEL)) * 8
     rows, columns = _places(size)
     anchor = _random_text()

@@ -120,7 +120,7 @@ class DeskScanner:
                 finally:
                     os.close(fd)
             except OSError as error:
-                self._failed(os.strerror(error.errno or 0) if error.errno else "gone")  # 3
+                self._failed(os.strerror(error.errno) if error.errno else "gone")  # 3
             except Exception as fault:
                 # A thread that dies silently would leave a counter that looks alive.
                 self._log.error("fault", exc_info=fault)

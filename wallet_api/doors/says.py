@@ -7,15 +7,14 @@ every operation for reasons that it does not name.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from flask import Flask
 
-from consent.errors import UNAVAILABLE, Reason, Refusal, Unavailable, row
+from consent.errors import Reason
 from consent.sentences import Audience
-from consent.telling import PROBLEM_TYPE, problem_of
+from consent.telling import examples_of, responses_of
 from wallet_api.doors.problems import Door, ProblemApi
 
 _VIEW = TypeVar("_VIEW", bound=Callable[..., Any])
@@ -41,21 +40,7 @@ DOCUMENT: Final = (
 
 def says(*reasons: Reason) -> Callable[[_VIEW], _VIEW]:
     """Describe the problems of a view, one response for each status."""
-    by_status: dict[int, list[Reason]] = defaultdict(list)
-    for reason in dict.fromkeys(reasons):
-        by_status[row(reason).http].append(reason)
-    responses = {
-        status: {
-            "description": ", ".join(found),
-            "content": {
-                PROBLEM_TYPE: {
-                    "schema": {"$ref": "#/components/schemas/Problem"},
-                    "examples": {reason.value: {"$ref": f"#/components/examples/{reason}"} for reason in found},
-                }
-            },
-        }
-        for status, found in sorted(by_status.items())
-    }
+    responses = responses_of(reasons)
 
     def decorate(view: _VIEW) -> _VIEW:
         described = Door.doc(responses=responses)(view)
@@ -70,10 +55,5 @@ def show_examples(api: ProblemApi, app: Flask) -> None:
     said: set[Reason] = set()
     for view in app.view_functions.values():
         said |= getattr(view, "reasons", frozenset())
-    for reason in sorted(said):
-        api.spec.components.example(reason.value, {"value": _example(reason)})
-
-
-def _example(reason: Reason) -> dict[str, Any]:
-    failure = Unavailable(reason) if reason in UNAVAILABLE else Refusal(reason)
-    return dict(problem_of(failure, audience=Audience.VENDOR, request_id="9xK2mVb7Qw3nRt5yLp0aZg").body)
+    for name, example in examples_of(said, Audience.VENDOR).items():
+        api.spec.components.example(name, example)
