@@ -55,7 +55,7 @@ from verifier.stores import library as library_tables
 PROCESSES = 4
 PRESENTATIONS = count(200, 16)
 WITHDRAWALS = count(250, 20)
-RACES = count(5_000, 60)
+RACES = count(10_000, 60)
 PARTS = count(4, 1)  # tests that share them
 LETTERS = count(250, 20)  # pairs of letters in each; a pair races RACES / PARTS / LETTERS times
 INTERLEAVINGS = count(30, 2)
