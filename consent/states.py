@@ -94,8 +94,9 @@ SHOWING: Final = Machine(
             "refuse": "REFUSED",
             "undetermine": "UNDETERMINED",
         },
-        # The library did not answer; the counter may ask it again under the same consent.
-        "UNDETERMINED": {"deliver": "DELIVERED", "refuse": "REFUSED"},
+        # The library did not answer; the counter may ask it again under the same consent, and the citizen may take it back
+        # as long as there is no result.
+        "UNDETERMINED": {"deliver": "DELIVERED", "refuse": "REFUSED", "withdraw": "WITHDRAWING"},
     },
 )
 

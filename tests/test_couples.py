@@ -9,7 +9,7 @@ import pytest
 
 from consent.b64 import new_id
 from consent.clock import shanghai_date
-from consent.errors import Reason, Unavailable
+from consent.errors import Reason, Refusal, Unavailable
 from consent.people import CitizenId
 from consent.transport import Letter, Topic
 from scanner_kiosk.country.founding import certificate_of
@@ -243,18 +243,74 @@ def test_the_sheet_says_that_it_is_one_of_two_and_for_one_person_that_it_is_not(
     assert alone.sheet()["sheet"]["together"] is False
 
 
-def test_whoever_agrees_after_the_other_has_declined_is_told_so_at_once(couple: Couple) -> None:
+def _told(couple: Couple, state: str) -> None:
+    """One's phone knows by now that the other will not come, and has it in writing; the digits are of no use any more."""
+    showing = couple.one.showing()
+    assert (showing["state"], showing["reason"]) == (state, "PARTNER_MISSING")
+    assert showing["result"]["receipt"] is not None
+    assert (couple.one.claim().state, couple.one.claim().reason) == ("ENDED", "PARTNER_MISSING")
+    assert not _letters(couple, Topic.FETCH)
+    couple.stage.books()
+
+
+def test_when_one_declines_the_other_sheet_closes_at_once_and_says_why(couple: Couple) -> None:
     couple.present()
     couple.two.decline()
     couple.stage.pump()
     assert couple.states() == ("UNDETERMINED", "REFUSED")
+    _told(couple, "REFUSED")
+
+
+def test_when_one_is_refused_the_other_sheet_closes_at_once(couple: Couple) -> None:
+    couple.present()
+    couple.two.agree(digits=None)
+    couple.stage.pump()
+    assert couple.two.view().said.reason is Reason.DIGITS_WRONG
+    _told(couple, "REFUSED")
+
+
+def test_when_one_withdraws_before_the_other_has_answered_both_are_over_at_once(couple: Couple) -> None:
+    couple.present()
+    couple.two.agree()
+    couple.stage.pump()
+    couple.two.withdraw()
+    couple.stage.pump()
+    assert couple.two.showing()["state"] == "WITHDRAWN"
+    one, two = couple.views()
+    assert (one.state, one.said.reason) == ("UNDETERMINED", Reason.PARTNER_MISSING)
+    assert (two.state, two.said.reason) == ("REFUSED", Reason.WITHDRAWN)
+    _told(couple, "REFUSED")
+
+
+def test_whoever_agrees_in_the_moment_in_which_the_other_declines_is_told_so_at_once(couple: Couple) -> None:
+    couple.present()
+    couple.stage.rule(lambda letter: None if letter.topic is Topic.OUTCOME else letter)
+    couple.two.decline()
+    couple.stage.pump()
+    (news,) = {letter.body: letter for letter in _letters(couple, Topic.OUTCOME)}.values()
+    couple.stage.rule(None)
     couple.one.agree()
     couple.stage.pump()
-    showing = couple.one.showing()
-    assert (showing["state"], showing["reason"]) == ("UNDETERMINED", "PARTNER_MISSING")
-    assert showing["result"]["receipt"] is not None
-    assert not _letters(couple, Topic.FETCH)
-    couple.stage.books()
+    _told(couple, "UNDETERMINED")
+    couple.stage.province(news.to).peers.receive(news, now=couple.stage.clock.now())
+    couple.stage.pump()
+    _told(couple, "UNDETERMINED")
+
+
+def test_only_a_missing_partner_closes_a_sheet_that_nobody_has_answered(couple: Couple) -> None:
+    """A desk cannot take the question back in any other way, and it cannot say that something was fetched."""
+    couple.present()
+    desk, home = couple.stage.province("32"), couple.stage.province("31")
+    request = couple.one.row().request_digest
+    for reason in (None, Reason.NOT_AUTHORISED):
+        answer = desk.office.answer("31", request, reason, now=couple.stage.clock.now())
+        letter = desk.office.letter(
+            "31", Topic.OUTCOME, {"request": request, "answer": answer}, request_id=couple.one.row().request_id
+        )
+        with pytest.raises(Refusal) as no:
+            home.peers.receive(letter, now=couple.stage.clock.now())
+        assert no.value.reason is Reason.STATE_FORBIDS
+    assert couple.one.claim().state == "ASKED"
 
 
 def test_an_answer_given_beforehand_spoke_of_one_person_and_stands_for_no_two(stage: Stage) -> None:

@@ -25,6 +25,12 @@ def invited(stage: Stage, scene: Scene, **changes: object) -> tuple[Scene, str]:
     return replace(scene, asked=asked), scene.client.invite(asked)
 
 
+def seal_invitation_of(stage: Stage, desk: str) -> str:
+    """A code that this desk's key sealed and that nobody's kiosk shows."""
+    key = stage.province(desk).office.request_key
+    return seal_invitation(key, window=f"{desk}-R1", request_id=new_id(), now=stage.clock.now())
+
+
 def test_a_phone_that_reads_the_counter_ends_with_the_certificate_there(stage: Stage) -> None:
     scene, counter = invited(stage, stage.scene("31", "32", "33"))
     assert refused(scene.view) is Reason.REQUEST_UNKNOWN
@@ -94,6 +100,34 @@ def test_somebody_else_than_the_person_at_the_counter_is_refused(stage: Stage) -
     other.read_counter(counter)
     stage.pump()
     assert scene.view().said.reason is Reason.HOLDER_MISMATCH
+
+
+def test_a_phone_that_is_turned_away_before_there_is_a_sheet_hears_why_and_goes_on(stage: Stage) -> None:
+    _, counter = invited(stage, stage.scene("31", "32", "33"))
+    other = stage.country.phone_of(pair("34", "33"))
+    other.show()
+    elsewhere = other.read_counter(seal_invitation_of(stage, "33"))
+    come = other.read_counter(counter)
+    stage.pump()
+    stage.pass_time(5, step=1)
+    assert refused(other.came, come) is Reason.HOLDER_MISMATCH
+    assert refused(other.came, elsewhere) is Reason.CODE_EXPIRED, "another counter's answer stays what it was"
+    assert other.state()["state"] == "OPEN", "nothing of the showing is used up"
+
+
+def test_a_phone_that_was_scanned_meanwhile_by_another_counter_keeps_its_answer(stage: Stage) -> None:
+    """Only the counter whose code was read can turn the phone away from it."""
+    scene, counter = invited(stage, stage.scene("31", "32", "33"))
+    come = scene.phone.read_counter(counter)
+    stage.pump()
+    assert scene.phone.came(come) == "TAKEN"
+    province, showing = stage.province("31"), scene.phone.showing_id
+    turned = province.peers.invitations.turned
+    turned(showing, desk="33", request_id=scene.asked.request_id, reason=Reason.HOLDER_MISMATCH)
+    turned(showing, desk="32", request_id=new_id(), reason=Reason.HOLDER_MISMATCH)
+    assert scene.phone.came(come) == "TAKEN"
+    turned(showing, desk="32", request_id=scene.asked.request_id, reason=Reason.HOLDER_MISMATCH)
+    assert refused(scene.phone.came, come) is Reason.HOLDER_MISMATCH
 
 
 def test_a_counters_code_is_over_after_a_minute(stage: Stage) -> None:

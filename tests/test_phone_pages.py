@@ -527,6 +527,27 @@ def test_a_consent_is_withdrawn_until_it_is_delivered(browser: Browser, stage: S
     assert code_of(late) == "WITHDRAWAL_TOO_LATE"
 
 
+def test_a_pause_can_be_withdrawn_from_and_an_end_cannot(browser: Browser, stage: Stage) -> None:
+    for ended in (False, True):
+        showing_id = browser.show()
+        sheet = stage.ask(showing_id)
+        browser.post("approval", {"approval": browser.approval(sheet, Decision.AGREE)})
+        stage.move(showing_id, "consent")
+        if ended:
+            stage.end(showing_id, "undetermine", "DEADLINE")
+        else:
+            stage.move(showing_id, "undetermine", reason="LIBRARY_UNREACHABLE")
+        withdrawal = browser.post("withdraw", {"approval": browser.approval(sheet, Decision.WITHDRAW)})
+        after = browser.get("state").json
+        if ended:
+            assert code_of(withdrawal) == "STATE_FORBIDS"
+            assert (after["state"], after["reason"]) == ("UNDETERMINED", "DEADLINE")
+        else:
+            assert withdrawal.status_code == 202
+            assert (after["state"], after["reason"]) == ("WITHDRAWING", None), "the silence is no news any more"
+        assert len([each for each in stage.errands_of("withdrawal") if each[1] == showing_id]) == (not ended)
+
+
 def test_a_result_says_what_was_given_and_its_receipt_is_a_file(browser: Browser, stage: Stage) -> None:
     showing_id = browser.show()
     sheet = stage.ask(showing_id)

@@ -55,7 +55,6 @@ from verifier.admit import Permitted
 from verifier.consents import ANSWER_WITHIN, Agreed, Consents
 from verifier.history import History
 from verifier.lookups import heard
-from verifier.matters.scope import second_officer
 from verifier.office import Office
 from verifier.sheet import write_sheet
 from verifier.stores import cards, inner
@@ -157,7 +156,7 @@ class Cards:
         answer wants a second officer's word beside it."""
         claim, request, may = self._open(window, request_id)
         sheet = write_sheet(request, may, digits=(), asked_at=claim.claimed_at, answer_by=claim.answer_by)
-        return {**sheet, "second_officer": self._wants_second(may)}
+        return {**sheet, "second_officer": self.office.wants_second(may.matter)}
 
     def answer(
         self, window: str, request_id: str, pad_jwt: str, *, officer_jwt: str | None = None, now: datetime
@@ -187,14 +186,11 @@ class Cards:
             return
         self._ask(request, pad_jwt, attest, now=now)  # 7
 
-    def _wants_second(self, may: Permitted) -> bool:
-        return second_officer(may.matter, [self.office.scope(code) for code in provinces()])
-
     def _second(self, request: Request, may: Permitted, text: str | None, *, now: datetime) -> Attest | None:
         """Where nobody asks for one, a second officer may confirm all the same, and is then judged like any other."""
         if text is not None:
             return open_attest(text, self.office.ring, request=request, now=now)
-        if self._wants_second(may):
+        if self.office.wants_second(may.matter):
             raise Refusal(Reason.SECOND_OFFICER_MISSING, detail=may.matter.slug)
         return None
 

@@ -290,6 +290,10 @@ class Consents:
                 receipt = self._receipt(request, None, reason, position, now=now)
                 if past is not None:
                     History.refused(conn, past, reason, receipt=receipt, now=now)
+                    # The showing stays open and says nothing; a phone that went to this counter itself waits to be asked.
+                    body = {"desk": request.desk, "request": request.id, "reason": reason}
+                    once = f"turned:{request.digest}"
+                    inner.hand_over(conn, "turned", past.showing_id, body, now=now, once_key=once)
 
         attempt(self.office.inner, tell)
         self.office.wake_worker()
@@ -478,6 +482,14 @@ class Consents:
         )
         if answer.reason is Reason.WITHDRAWN:
             self._end(claim, request, Act.WITHDRAWN, "withdrawn", Reason.WITHDRAWN, now=now)
+            if request.other is not None:
+                # The desk fetches for both or for nobody, so that no library would tell it: the other one would wait in vain.
+                reply, once = self._reply(request, Reason.WITHDRAWN, now=now), f"withdrawn:{request.digest}"
+                attempt(
+                    self.office.inner,
+                    lambda conn: inner.post(conn, reply, ref=request.digest, now=now, once_key=once),
+                )
+                self.office.wake_worker()
         else:
             # A copy is out. However this ends, it does not end as withdrawn.
             late = Reason.WITHDRAWAL_TOO_LATE.value
@@ -501,8 +513,6 @@ class Consents:
             claim = inner.claim_of_request(conn, content["request"])
         if claim is None or claim.desk != letter.sender:
             raise Refusal(Reason.REQUEST_UNKNOWN, detail="not asked by this desk")
-        if claim.consent is None:
-            raise Refusal(Reason.STATE_FORBIDS, detail="nothing can have been fetched without a consent")
         request = self.request_of(claim)
         answer = open_answer(
             content["answer"],
@@ -513,7 +523,9 @@ class Consents:
             now=now,
         )
         copy = answer.copy
-        if answer.outcome is Outcome.PASSED:
+        if claim.consent is None:
+            self._alone(claim, request, answer.reason, now=now)
+        elif answer.outcome is Outcome.PASSED:
             if copy is None:
                 raise Refusal(Reason.DOCUMENT_CLAIMS, detail="passed without a copy")
             self._end(claim, request, Act.DELIVERED, "deliver", None, now=now, copy=copy)
@@ -526,6 +538,12 @@ class Consents:
             self._end(claim, request, Act.UNDETERMINED, "undetermine", answer.reason, now=now, copy=copy)
         else:
             self._end(claim, request, Act.REFUSED, "refuse", answer.reason, now=now, copy=copy)
+
+    def _alone(self, claim: ClaimRow, request: Request, reason: Reason | None, *, now: datetime) -> None:
+        """The other of two will not come, and this one has not answered yet: the sheet closes now, and says why."""
+        if request.other is None or reason is not Reason.PARTNER_MISSING:
+            raise Refusal(Reason.STATE_FORBIDS, detail="nothing can have been fetched without a consent")
+        self.close(claim, request, Act.REFUSED, reason, None, now=now)
 
     def _pause(self, claim: ClaimRow, request: Request, reason: Reason, *, now: datetime) -> None:
         def pause(conn: Connection) -> None:

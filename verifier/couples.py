@@ -6,7 +6,8 @@ the own phone, and each library says whether the one who came along is the certi
  1. `join`     with D1: the first half, or the second. The second must name the same two people the other way round
  2. `agreed`   a consent has come: it is kept (AGREED). When both are there, both fetches go out in one transaction
  3. `copied`   a copy has been judged: it is kept (HELD). When both are there, both are admitted in one transaction (D2)
- 4. `partner`  whoever ends otherwise takes the other along (PARTNER_MISSING): nothing that is held is ever shown
+ 4. `partner`  whoever ends otherwise takes the other along (PARTNER_MISSING): nothing that is held is ever shown, and the
+               other's phone is told at once, answered or not
 
 The order in which the two come, agree and are answered does not matter.
 """

@@ -110,12 +110,14 @@ class Visit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register:
-    """What a counter page offers: this window, its unit, and the matters in force today with their types."""
+    """What a counter page offers: this window, its unit, and the matters in force today with their types. `second_officer`
+    has those among them that want one where there is no phone."""
 
     unit: Unit
     window: str
     window_name: str
     matters: tuple[tuple[Matter, tuple[str, ...]], ...]
+    second_officer: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +162,13 @@ class Desk:
             except Refusal:
                 continue  # not in force or not listed today: not offered
             matters.append((matter, tuple(each for each in matter.types if each in listed.types)))
-        return Register(unit=unit, window=window, window_name=unit.window(window), matters=tuple(matters))
+        return Register(
+            unit=unit,
+            window=window,
+            window_name=unit.window(window),
+            matters=tuple(matters),
+            second_officer=frozenset(matter.slug for matter, _ in matters if self.office.wants_second(matter)),
+        )
 
     def present(self, window: str, presentation: Presentation, *, now: datetime) -> Visit:
         """One presentation, in the order above: the visit as it now stands, or a Refusal with nothing written here. What is
@@ -483,7 +491,7 @@ class Desk:
 
         attempt(self.office.inner, close)
         if half and (other := couples.partner(self.office, request.digest)) is not None:
-            self.end(self._request(other), Reason.PARTNER_MISSING, now=now, tell_holder=other.consent is not None)
+            self.end(self._request(other), Reason.PARTNER_MISSING, now=now)  # also to a phone that has not answered yet
         named.end(self.office, request, reason)
         self.office.wake_worker()
         self.office.wake(visit_topic(request.id))

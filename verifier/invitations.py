@@ -12,6 +12,9 @@ first and there is a visit, or nobody comes any more, however late and however o
 
 `come`, at the phone's own province, from an errand of wallet_api: the invitation's seal is checked and both documents go to
 the desk that it names. What the desk says to that becomes the errand's answer.
+
+`turned`, at the phone's own province, when the request that followed was refused before there was a sheet: the errand's
+answer becomes that reason. The showing stays open, and the phone would otherwise wait for a sheet that nobody sends.
 """
 
 from __future__ import annotations
@@ -26,10 +29,12 @@ from sqlalchemy import Connection
 
 from consent.code import open_code
 from consent.errors import Reason, Refusal
-from consent.invitation import LIFE, open_invitation, seal_invitation
+from consent.invitation import INVITATION, LIFE, PREFIX, open_invitation, seal_invitation
 from consent.ledger import Act
-from consent.stores.base import attempt, reading
-from consent.stores.queue import Item
+from consent.seal import unverified_issue
+from consent.stores import handover, queue
+from consent.stores.base import attempt, reading, writing
+from consent.stores.queue import Item, ItemState
 from consent.transport import Letter, Topic
 from verifier.desk import Desk, Presentation
 from verifier.office import Office
@@ -96,6 +101,28 @@ class Invitations:
         ref = f"{item.id}:{item.attempts}"
         attempt(self.office.inner, lambda conn: inner.post(conn, letter, ref=ref, now=now, once_key=once))
         self.office.wake_worker()
+
+    def turned(self, showing_id: str, *, desk: str, request_id: str, reason: Reason) -> None:
+        """A phone that this counter had taken was turned away. Refusal STATE_FORBIDS while the counter's answer is on its way:
+        the caller comes again."""
+        table = handover.errands
+        with writing(self.office.handover) as conn:
+            for item, (state, body) in queue.asked(conn, table, "come", showing_id).items():
+                if self._named(body) != (desk, request_id):
+                    continue  # scanned by a camera, or another counter's code
+                if state is ItemState.NEW:
+                    raise Refusal(Reason.STATE_FORBIDS, detail="turned away is early")
+                queue.amend(conn, table, item, json.dumps({"reason": reason}))
+
+    def _named(self, body: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Desk and request id of the counter's code in an errand; None for what is no counter's code."""
+        text = str(body.get("counter"))
+        try:
+            read_at = unverified_issue(INVITATION, text.removeprefix(PREFIX))  # it may be over by now
+            found = open_invitation(text, self.office.archive, now=read_at)
+        except Refusal:
+            return None
+        return found.desk, found.request_id
 
     def arrived(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """A phone has come, in the order above. CODE_EXPIRED for a dead invitation, CODE_ALREADY_USED for the second phone."""

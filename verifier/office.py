@@ -19,14 +19,14 @@ from consent.envelope import EnvelopeKey
 from consent.errors import Reason
 from consent.keylist import KeyList
 from consent.keys import KeyRing, Keys, PublicKey, SigningKey
-from consent.provinces import province
+from consent.provinces import province, provinces
 from consent.request import Ask, Request
 from consent.stores.signals import Signals
 from consent.telling import Log
 from consent.transport import Letter, Topic, write_letter
 from verifier.admit import Permitted, permitted_request
-from verifier.matters.catalogue import Catalogue
-from verifier.matters.scope import Scope
+from verifier.matters.catalogue import Catalogue, Matter
+from verifier.matters.scope import Scope, second_officer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +63,11 @@ class Office:
     def scope(self, code: str) -> Scope:
         """The signed use scope of a province; Refusal(WRONG_PROVINCE) for a code that is none."""
         return self.scopes[province(code).code]
+
+    def wants_second(self, matter: Matter) -> bool:
+        """Whether a visit without a phone wants a second officer. Which library will be asked is not known before its answer,
+        so that every province's word counts."""
+        return second_officer(matter, [self.scope(code) for code in provinces()])
 
     def judge(self, request: Request) -> Permitted:
         """The request under its own province's scope, on the day it was sealed."""

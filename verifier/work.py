@@ -192,6 +192,9 @@ class Worker:
         body: dict[str, Any] = dict(item.body)
         if item.kind == "sheet":
             self._put_sheet(item, body, now)
+        elif item.kind == "turned":
+            reason = Reason(body["reason"])
+            self.peers.invitations.turned(item.ref, desk=body["desk"], request_id=body["request"], reason=reason)
         elif not self._put_end(item.ref, body, now):
             # Its forerunner is still with another worker; the order of the states is kept by waiting for it.
             raise Refusal(Reason.STATE_FORBIDS, detail=f"{body['event']} is early")

@@ -48,6 +48,7 @@ class CounterCodes:
         self.signals.notify(f"errand:{self.province}")
 
     def came(self, app: str, showing_id: str, come_id: str, *, now: datetime) -> bool:
-        """Whether the counter has taken this phone; False while nobody knows. Refusal with the counter's reason, and
+        """Whether the counter has taken this phone; False while nobody knows. Refusal with the counter's reason, also after
+        it had taken the phone, where the request was refused before there was a sheet; and
         REQUEST_UNKNOWN for an id that is another app's or showing's, old, or none."""
         return answered(self.engine, app, "come", come_id, ref=showing_id, now=now) is not None

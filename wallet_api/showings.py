@@ -225,14 +225,17 @@ class Showings:
 
     def withdraw(self, app: str, showing_id: str, approval_jwt: str, *, now: datetime) -> str:
         """Take a withdrawal and return its digest. Done is done: while one is under way, another is taken and
-        changes nothing. WITHDRAWAL_TOO_LATE after the delivery."""
+        changes nothing. WITHDRAWAL_TOO_LATE after the delivery.
+
+        A library that is silent takes nobody's consent away: until there is a result it can be withdrawn."""
         showing = self._find(app, showing_id)
         if showing.request_digest is None:
             raise Refusal(Reason.STATE_FORBIDS, detail=f"withdraw in {showing.state}")
         approval = self._opened(showing, approval_jwt, now=now)
         if approval.decision is not Decision.WITHDRAW:
             raise Refusal(Reason.APPROVAL_MISMATCH, detail="no withdrawal")
-        if self._move(showing_id, "withdraw", "withdrawal", approval_jwt, now=now):
+        # The last page must not change back into a wait: what has a result is over, and nobody would end it again.
+        if self._move(showing_id, "withdraw", "withdrawal", approval_jwt, now=now, unsettled=True, reason=None):
             return approval.sealed.digest
         state = self._find(app, showing_id).state
         if state in _WITHDRAWN:
@@ -295,11 +298,24 @@ class Showings:
             approval_jwt, holder.device, province=self.province, request_digest=showing.request_digest, now=now
         )
 
-    def _move(self, showing_id: str, event: str, kind: str, document: str, *, now: datetime, **columns: str) -> bool:
+    def _move(
+        self,
+        showing_id: str,
+        event: str,
+        kind: str,
+        document: str,
+        *,
+        now: datetime,
+        unsettled: bool = False,
+        **columns: str | None,
+    ) -> bool:
         """The move and its errand, both or neither."""
         target, sources = SHOWING.target(event), SHOWING.sources(event)
         with writing(self.engine) as connection:
-            if not handover.move(connection, showing_id, to=target, frm=sources, now=now, **columns):
+            moved = handover.move(
+                connection, showing_id, to=target, frm=sources, now=now, unsettled=unsettled, **columns
+            )
+            if not moved:
                 return False
             body = {"approval": document}
             put(connection, handover.errands, kind=kind, ref=showing_id, body=body, now=now)

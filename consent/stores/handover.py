@@ -47,6 +47,7 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    true,
     update,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -248,9 +249,17 @@ def _record(connection: Connection, **row: Any) -> None:
 
 
 def move(
-    connection: Connection, showing_id: str, *, to: str, frm: Collection[str], now: datetime, **columns: Any
+    connection: Connection,
+    showing_id: str,
+    *,
+    to: str,
+    frm: Collection[str],
+    now: datetime,
+    unsettled: bool = False,
+    **columns: Any,
 ) -> bool:
-    """Set the state to `to` if it is one of `frm`, together with other columns, and raise the version.
+    """Set the state to `to` if it is one of `frm`, together with other columns, and raise the version. `unsettled`: only
+    where there is no result, which is what tells a pause (UNDETERMINED, the counter may ask again) from an end.
 
     One conditional UPDATE: of two that move at once, one gets True. False also for an unknown id. `to` may
     be in `frm`: that is how `sheet` or `result` change without a change of state. Every move writes its event
@@ -260,7 +269,7 @@ def move(
     if fixed := _FIXED & set(columns):
         raise ValueError(f"move() sets {', '.join(sorted(fixed))} itself")
     values = {"showing": showing_id, "to": to, "frm": sorted(frm), "now": now}
-    statement = _moving(tuple(sorted(columns)))
+    statement = _moving(tuple(sorted(columns)), unsettled)
     moved = connection.execute(statement, values | {f"to_{name}": value for name, value in columns.items()}).first()
     if moved is None:
         return False
@@ -269,13 +278,14 @@ def move(
 
 
 @cache
-def _moving(columns: tuple[str, ...]) -> ReturningUpdate[Any]:
+def _moving(columns: tuple[str, ...], unsettled: bool) -> ReturningUpdate[Any]:
     """Set the state and these columns where the state is one of `:frm`. Every step of a visit asks this, so each
     statement is built once."""
     c = showings.c
     return (
         update(showings)
         .where(c.showing_id == bindparam("showing"), c.state.in_(bindparam("frm", expanding=True)))
+        .where(c.result.is_(None) if unsettled else true())
         .values(
             {
                 c.state: bindparam("to"),

@@ -260,6 +260,19 @@ def answer_of(connection: Connection, table: Table, item_id: int) -> Answer | No
     return Answer(state=ItemState(row.state), text=row.answer, error=row.error, at=row.answered_at)
 
 
+def asked(connection: Connection, table: Table, kind: str, ref: str) -> dict[int, tuple[ItemState, Mapping[str, Any]]]:
+    """State and body of every row of this kind and ref."""
+    c = table.c
+    rows = connection.execute(select(c.id, c.state, c.body).where(c.kind == kind, c.ref == ref)).all()
+    return {row.id: (ItemState(row.state), json.loads(row.body)) for row in rows}
+
+
+def amend(connection: Connection, table: Table, item_id: int, answer: str) -> None:
+    """Another answer for a row that is done: what it said first has turned out otherwise."""
+    done = (table.c.id == item_id, table.c.state == ItemState.DONE)
+    connection.execute(update(table).where(*done).values(answer=answer))
+
+
 def counts(connection: Connection, table: Table) -> dict[ItemState, int]:
     """How many rows are in each state, for the health page."""
     rows = connection.execute(select(table.c.state, func.count()).group_by(table.c.state)).all()

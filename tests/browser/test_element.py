@@ -6,6 +6,7 @@ test ends with a silent console. The server's clock starts at a fixed instant; t
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -13,12 +14,14 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import cv2
 import numpy as np
 import pytest
+import segno
 import zxingcpp
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -28,7 +31,10 @@ from huzheng_wallet import Login, Times, Wallet  # noqa: E402
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright  # noqa: E402
 
 from consent.approval import Decision, open_approval  # noqa: E402
+from consent.b64 import new_id  # noqa: E402
 from consent.code import PREFIX  # noqa: E402
+from consent.invitation import seal_invitation  # noqa: E402
+from consent.keys import new_key  # noqa: E402
 from consent.receipt import open_receipt  # noqa: E402
 from consent.showing import open_holder  # noqa: E402
 from scanner_kiosk.country import wallet_url  # noqa: E402
@@ -36,7 +42,7 @@ from scanner_kiosk.country.people import Persona, pair  # noqa: E402
 from tests.browser.chromium import ARGUMENTS, CHROMIUM, MARKS  # noqa: E402
 from tests.country import MATTER_OF, Scene, Stage, ask  # noqa: E402
 from tests.counts import count  # noqa: E402
-from tests.outer import PERSON  # noqa: E402
+from tests.outer import PERSON, START  # noqa: E402
 from tests.phone_stage import certificate, holdings, past_entry  # noqa: E402
 from tests.sdk_stage import SDK, SECRET, RunningClock, Shop, listening, open_shop, sample_module  # noqa: E402
 
@@ -57,6 +63,28 @@ EVENTS = """{
   for (const name of ["huzheng-state", "huzheng-error"])
     document.addEventListener(name, (event) => window.heard.push([name, event.detail]));
 }"""
+# Chromium on Linux knows no BarcodeDetector: this one hands the camera's own picture to the test, which reads it.
+DETECTOR = """{
+  window.streams = [];
+  const own = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wish) => {
+    const got = await own(wish);
+    window.streams.push(got);
+    return got;
+  };
+  window.BarcodeDetector = class {
+    async detect(video) {
+      const sheet = Object.assign(document.createElement("canvas"), {width: video.videoWidth, height: video.videoHeight});
+      sheet.getContext("2d").drawImage(video, 0, 0);
+      return (await window.readPicture(sheet.toDataURL("image/png"))).map((rawValue) => ({rawValue}));
+    }
+  };
+}"""
+CLOSED = """{
+  window.BarcodeDetector = class {};
+  navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("not allowed", "NotAllowedError"); };
+}"""
+DESK_KEY = new_key("EdDSA", issuer="32")
 HIDE = """(hidden) => {
   Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
   document.dispatchEvent(new Event("visibilitychange"));
@@ -74,8 +102,12 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, str]]:
     """wallet_api, and the sample app in front of it, each on a socket of its own."""
+    term = {"not_before": START - timedelta(days=1), "not_after": START + timedelta(days=30)}
+    desk = DESK_KEY.published("counter+jwt", **term)
     with (
-        open_shop(tmp_path_factory.mktemp("element"), RunningClock(), vendor_per_minute=100_000) as shop,
+        open_shop(
+            tmp_path_factory.mktemp("element"), RunningClock(), vendor_per_minute=100_000, listed=(desk,)
+        ) as shop,
         socket.create_server(("127.0.0.1", 0)) as bound,
         listening(shop.sample(), bound),
     ):
@@ -804,6 +836,76 @@ def test_what_is_no_counters_code_is_said_on_the_phone(pick_up: Callable[..., Ha
     hand.press("back")
     page.wait_for_selector("huzheng-code .code svg")
     assert page.evaluate("document.querySelector('huzheng-code').shadowRoot.activeElement.dataset.key") == "scan"
+
+
+def film(path: Path, text: str) -> None:
+    """What a phone's camera sees in front of a counter's screen that shows `text`."""
+    code = np.array(
+        [[0 if dark else 255 for dark in row] for row in segno.make_qr(text).matrix_iter(border=4)], np.uint8
+    )
+    scale = 700 // len(code)
+    drawn = np.kron(code, np.ones((scale, scale), np.uint8))
+    frame = np.full((720, 1280), 200, np.uint8)
+    top, left = (720 - len(drawn)) // 2, (1280 - len(drawn)) // 2
+    frame[top : top + len(drawn), left : left + len(drawn)] = drawn
+    picture = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
+    path.write_bytes(picture.tobytes() * 5)
+
+
+def read_picture(address: str) -> list[str]:
+    pixels = cv2.imdecode(np.frombuffer(base64.b64decode(address.split(",")[1]), np.uint8), cv2.IMREAD_COLOR)
+    return [found.text for found in zxingcpp.read_barcodes(pixels, formats=zxingcpp.BarcodeFormat.QRCode)]
+
+
+def test_the_phones_camera_reads_the_counters_code(chromium: Browser, served: tuple[Shop, str], tmp_path: Path) -> None:
+    shop, url = served
+    camera = tmp_path / "camera.mjpeg"
+    fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    fake += [f"--use-file-for-fake-video-capture={camera}"]
+    started = chromium.browser_type.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *fake], chromium_sandbox=False)
+    hand = Hand(shop, url, started.new_context(viewport=PHONE, locale="zh-CN"), 0)
+    hand.page.expose_function("readPicture", read_picture)
+    hand.context.add_init_script(DETECTOR)
+    page = hand.open("lang=en")
+    # Written only now: a counter's code lives for a minute, and the browser opens the file with the camera.
+    seen = seal_invitation(DESK_KEY, window="32-R1", request_id=new_id(), now=shop.outer.clock.now())
+    film(camera, seen)
+    with page.expect_response(lambda got: f"{got.request.method} {got.url}" == f"POST {url}/wallet/counter") as read:
+        hand.press("scan")
+        expect(page.get_by_label("Hold the counter's code inside the frame")).to_be_visible()
+    assert json.loads(read.value.request.post_data or "") == {"counter": seen}
+    expect(page.locator("[data-key=send]")).to_have_text("Contacting the counter…")
+    assert shop.answer("come", {"reason": None}) == 1
+    shop.ask(hand.showing_id)
+    page.wait_for_selector("huzheng-code .two")
+    assert page.evaluate("window.streams.map((each) => each.getTracks()[0].readyState)") == ["ended"]
+    assert hand.count("POST /wallet/counter") == 1
+    assert hand.trouble == []
+    started.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("delete window.BarcodeDetector;", "This browser cannot scan codes with the camera."),
+        (CLOSED, "The camera did not open; perhaps it was not allowed."),
+    ],
+)
+def test_a_phone_that_cannot_scan_says_why_and_takes_the_text(
+    pick_up: Callable[..., Hand], script: str, told: str
+) -> None:
+    hand = pick_up()
+    hand.context.add_init_script(script)
+    page = hand.open("lang=en")
+    hand.press("scan")
+    expect(page.locator("huzheng-code .view .note")).to_have_text(told)
+    expect(page.locator("huzheng-code video")).to_have_count(0)
+    usable(page)
+    seen = seal_invitation(DESK_KEY, window="32-R1", request_id=new_id(), now=hand.shop.outer.clock.now())
+    page.fill("[data-key=counter]", seen)
+    with page.expect_response("**/wallet/counter"):
+        hand.press("send")
+    expect(page.locator("[data-key=send]")).to_have_text("Contacting the counter…")
 
 
 @pytest.mark.full

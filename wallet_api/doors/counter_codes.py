@@ -33,6 +33,8 @@ _CODE: Final = (
 _COUNTER: Final = (
     Reason.CODE_EXPIRED,
     Reason.CODE_ALREADY_USED,
+    Reason.HOLDER_MISMATCH,
+    Reason.ASKED_TOO_OFTEN,
     Reason.EXCHANGE_UNREACHABLE,
     Reason.DEADLINE,
 )
@@ -98,7 +100,10 @@ def counter_code_door(codes: CounterCodes, once_only: OnceOnly, vendor: Requires
     @door.doc(operationId="seeCounter")
     @says(Reason.REQUEST_UNKNOWN, *_COUNTER, Reason.STORE_UNAVAILABLE)
     def see_counter(caller: Caller, showing_id: str, come_id: str) -> dict[str, Any]:
-        """See whether the counter has taken the phone"""
+        """See whether the counter has taken the phone
+
+        TAKEN is no promise: where the request is refused before it appears, this says why. Look on until it appears.
+        """
         taken = codes.came(caller.app, showing_id, come_id, now=clock.now())
         return {"come_id": come_id, "state": "TAKEN" if taken else "PENDING"}
 

@@ -5,7 +5,7 @@ import { has, named, side, t, when, windowOf } from "/phone/static/look.js";
 
 const SHAPES = { PARTNER_MISSING: "own", DELIVERED: "pass", UNDETERMINED: "check", REFUSED: "refuse", EXPIRED: "wait", SUPERSEDED: "wait" };
 
-/** The page for a showing that has ended. `act` has again(). */
+/** The page for a showing that has ended, or pauses. `act` has again(), and `paused` for what can be done in a pause. */
 export function resultView(state, sheet, act) {
   const gave = state.state === "DELIVERED";
   const shape = SHAPES[state.reason] || SHAPES[state.state] || "own"; // what the citizen chose is no alarm
@@ -19,6 +19,7 @@ export function resultView(state, sheet, act) {
       el("h1", { id: "result-title", tabindex: "-1" }, t(heading(state))),
       ...sentences(state)
     ),
+    act.paused,
     sheet ? facts(state, sheet, gave) : null,
     state.result && state.result.receipt ? receipt() : null,
     el("a", { class: "button", href: "/phone/certificates" }, t("result.done")),

@@ -32,10 +32,15 @@ export function counterScan({ redraw, taken, back }) {
     redraw();
     try {
       await ask("POST", "counter", { counter: text });
-      while (running && !(await came())) await new Promise((done) => setTimeout(done, LOOK_MS));
-      told = "scan.taken";
-      if (running) redraw();
-      taken();
+      // Once the counter has it, the sheet ends this view; where there is none, the counter's reason comes from here.
+      while (running) {
+        if (told === "scan.busy" && (await came())) {
+          told = "scan.taken";
+          if (running) redraw();
+          taken();
+        } else if (told === "scan.taken") await came();
+        await new Promise((done) => setTimeout(done, LOOK_MS));
+      }
     } catch (problem) {
       told = "";
       text = "";

@@ -2,7 +2,7 @@
 //
 //   OPEN       the code            CLAIMED    the sheet          ANSWERED   being checked
 //              or: the counter's code is read (SCANNING), or the citizen agrees beforehand (BEFOREHAND); known to this page only
-//   CONSENTED  may be withdrawn    …          the result
+//   CONSENTED  may be withdrawn    …          the result (without one UNDETERMINED is a pause: may be withdrawn too)
 //
 // It asks for the state every second while somebody looks and every five seconds while nobody does, and stops at the end.
 
@@ -67,7 +67,7 @@ function render() {
   else if (now === "ANSWERED") fill(view, waitingView(t("wait.title"), t("wait.note"), null));
   else if (now === "CONSENTED") fill(view, agreedView());
   else if (now === "WITHDRAWING") fill(view, waitingView(t("withdrawing.title"), t("withdrawing.note"), null));
-  else fill(view, resultView(ended(), data ? data.sheet : null, { again: open }));
+  else fill(view, resultView(ended(), data ? data.sheet : null, { again: open, paused: pausedView() }));
   if (now !== "OPEN") {
     code.stop();
     twin.stop();
@@ -88,6 +88,12 @@ function place() {
 function agreedView() {
   const two = data && data.sheet.together;
   return waitingView(t(two ? "consented.two.title" : "consented.title"), t(two ? "consented.two.note" : "consented.note"), withdrawButton());
+}
+
+/** The library was silent, and the counter may ask it again: the consent lives, and can be taken back. */
+function pausedView() {
+  if (state.state !== "UNDETERMINED" || state.result || !data) return null;
+  return el("section", { class: "card" }, el("p", {}, t("paused.note")), withdrawButton());
 }
 
 /** The state as the last page tells it. */

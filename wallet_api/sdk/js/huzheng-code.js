@@ -96,6 +96,7 @@ const WORDS = {
     "consented.title": "您已同意，正在调取",
     "consented.note": "现在还可以撤回。信息提供之后就不能撤回了。",
     "consented.withdraw": "撤回同意",
+    "paused.note": "几分钟内，窗口可以凭您已给的同意再查一次。在此之前，您还可以撤回。",
     "withdrawing.title": "正在撤回",
     "withdrawing.note": "证照库确认之后才算撤回。",
     "end.DELIVERED": "已提供",
@@ -126,6 +127,8 @@ const WORDS = {
     "scan.title": "扫窗口的码",
     "scan.lead": "窗口亮出码时，在这里扫它，不必出示您的码。扫后仍由您决定是否同意。",
     "scan.camera": "把窗口的码放进框内",
+    "scan.unable": "这个浏览器不能用摄像头扫码。",
+    "scan.closed": "摄像头没有打开，可能没有授权。",
     "scan.paste": "不能扫码时，从窗口页面复制码的文字，贴在这里",
     "scan.send": "送出",
     "scan.busy": "正在联系窗口……",
@@ -232,6 +235,7 @@ const WORDS = {
     "consented.title": "You agreed. Being fetched",
     "consented.note": "You can still withdraw now, but not once the information has been given.",
     "consented.withdraw": "Withdraw",
+    "paused.note": "The counter may ask once more within a few minutes, with the consent that you have given. Until then you can still withdraw.",
     "withdrawing.title": "Withdrawing",
     "withdrawing.note": "It is withdrawn once the library has confirmed.",
     "end.DELIVERED": "Given",
@@ -262,6 +266,8 @@ const WORDS = {
     "scan.title": "Scan the counter's code",
     "scan.lead": "When the counter shows a code, scan it here instead of showing yours. You still decide afterwards.",
     "scan.camera": "Hold the counter's code inside the frame",
+    "scan.unable": "This browser cannot scan codes with the camera.",
+    "scan.closed": "The camera did not open; perhaps it was not allowed.",
     "scan.paste": "If you cannot scan, copy the code's text from the counter's page and paste it here",
     "scan.send": "Send",
     "scan.busy": "Contacting the counter…",
@@ -729,6 +735,7 @@ function endView(state, sheet, say, act) {
   const receipt = state.result && state.result.receipt;
   return [
     el("section", { class: "outcome " + shape }, icon(shape), heading(say.t("end." + state.state) || state.state), el("p", {}, note), gave || !state.next ? null : el("p", { class: "soft" }, say.side(state.next))),
+    act.paused,
     sheet ? facts(state, sheet, gave, say) : null,
     receipt ? button(say.t("end.receipt"), act.receipt, { class: "quiet", "data-key": "receipt" }) : null,
     receipt ? el("p", { class: "soft" }, say.t("end.receipt.note")) : null,
@@ -767,7 +774,7 @@ class Scan {
   /** `ask(method, path, body)` asks your server, `changed()` draws again, `taken()`: the counter has this phone, `back()`. */
   constructor(act) {
     this._act = act;
-    this._camera = "BarcodeDetector" in window && Boolean(navigator.mediaDevices);
+    this._lack = "BarcodeDetector" in window && navigator.mediaDevices ? "" : "scan.unable"; // why there is no camera here
     this._running = true;
     this._opening = null; // the camera, once it was asked for
     this._text = "";
@@ -791,7 +798,7 @@ class Scan {
     return [
       heading(say.t("scan.title")),
       el("p", { class: "soft" }, say.t("scan.lead")),
-      this._camera ? this._finder(say) : null,
+      this._lack ? el("p", { class: "note", role: "status" }, say.t(this._lack)) : this._finder(say),
       el(
         "form",
         { class: "part", submit },
@@ -819,7 +826,8 @@ class Scan {
       await video.play();
     } catch (problem) {
       if (!this._running || !video.isConnected) return; // another view has come meanwhile
-      this._camera = false;
+      this._release(); // it may be open, and only the picture failed
+      this._lack = "scan.closed";
       this._act.changed();
       return;
     }
@@ -848,11 +856,16 @@ class Scan {
     this._act.changed();
     try {
       await this._act.ask("POST", "/counter", { counter: this._text });
-      while (this._running && !(await this._taken())) await pause(AGAIN_MS);
-      if (!this._running) return;
-      this._told = "scan.taken";
-      this._act.changed();
-      this._act.taken();
+      // Once the counter has it, the sheet ends this view; where there is none, the counter's reason comes from here.
+      while (this._running) {
+        const has = await this._taken();
+        if (has && this._running && this._told === "scan.busy") {
+          this._told = "scan.taken";
+          this._act.changed();
+          this._act.taken();
+        }
+        await pause(AGAIN_MS);
+      }
     } catch (problem) {
       this._told = "";
       this._text = "";
@@ -1073,6 +1086,7 @@ const LIVE = ["OPEN", "CLAIMED", "ANSWERED", "CONSENTED", "WITHDRAWING", "UNDETE
  * <huzheng-code>. The server's state decides what stands in it:
  *
  *   OPEN  the code · CLAIMED  the sheet · ANSWERED  being checked · CONSENTED  may be withdrawn · …  the result
+ *   UNDETERMINED without a result is a pause: the counter may ask again, and the consent may be withdrawn
  *
  * It works while somebody sees it: hidden, it stops asking and drops the wake lock; seen again, it renews at once.
  */
@@ -1490,7 +1504,13 @@ export class HuzhengCode extends HTMLElement {
     if (now === "ANSWERED") return waitingView(say, "wait");
     if (now === "CONSENTED") return waitingView(say, "consented", this._withdrawal(say));
     if (now === "WITHDRAWING") return waitingView(say, "withdrawing");
-    return endView(this._state, sheet, say, { show: () => this.show(), receipt: () => this._receipt() });
+    return endView(this._state, sheet, say, { show: () => this.show(), receipt: () => this._receipt(), paused: this._pausedView(now, say) });
+  }
+
+  /** The library was silent, and the counter may ask it again: the consent lives, and can be taken back. */
+  _pausedView(now, say) {
+    if (now !== "UNDETERMINED" || this._state.result || !this._data) return null;
+    return el("section", { class: "part" }, el("p", {}, say.t("paused.note")), this._withdrawal(say));
   }
 
   _codeView(say) {
