@@ -3,7 +3,7 @@
 --     psql -v ON_ERROR_STOP=1 -f docs/postgresql-ledger.sql
 --
 -- The role that serves adds to a ledger and reads it; it cannot change or take away an entry. What a library counts on the
--- card route it adds, reads and forgets when it is old, and never rewrites. In the hand-over database the
+-- card route, and what it answered, it adds, reads and forgets when it is old, and never rewrites. In the hand-over database the
 -- verifier moves showings on, writes the event of each move, and answers errands; it reads standing answers, and reads and
 -- takes away names of showings. Vendors and their tokens are not its business.
 
@@ -14,7 +14,7 @@ REVOKE INSERT, DELETE ON ledger_head FROM huzheng_verifier_31;
 \connect huzheng_library_31
 REVOKE UPDATE, DELETE ON ledger FROM huzheng_verifier_31;
 REVOKE INSERT, DELETE ON ledger_head FROM huzheng_verifier_31;
-REVOKE UPDATE ON card_fetches FROM huzheng_verifier_31;
+REVOKE UPDATE ON card_fetches, answers FROM huzheng_verifier_31;
 
 \connect huzheng_handover_31
 GRANT SELECT, UPDATE ON showings, errands TO huzheng_verifier_31;

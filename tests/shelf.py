@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from consent.annotated_copy import COPY, CopyBody, open_copy
+from consent.answer import ANSWER, open_answer
 from consent.b64 import digest_of, from_b64, new_id
 from consent.certificate_numbers import CertificateIdentifier
 from consent.envelope import EnvelopeKey, new_envelope_key
 from consent.grant import CONSENT, Consent, Grant, open_consent, open_grant, seal_consent
+from consent.holding import HOLDING, Holdings, holdings_from, open_holding, seal_holding
 from consent.keys import KeyRing, SigningKey, load_key, new_key, write_private
 from consent.people import synthetic_id
 from consent.receipt import RECEIPT
 from consent.request import NO_OFFICER, REQUEST, Aside, Ask, Request, open_request, seal_request
+from consent.seal import Sealed
 from consent.showing import Person
 from consent.stores.base import open_engine, reading
 from verifier.library.certificate import Certificate, Party
@@ -38,7 +41,12 @@ INDEX_KEY, DATA_KEY = bytes(range(32)), bytes(range(32, 64))
 HUSBAND = Party(name="测试·甲", id_number=synthetic_id("310199", date(1988, 1, 1), 1))
 WIFE = Party(name="试验乙", id_number=synthetic_id("330199", date(1990, 6, 7), 2))
 
-ROLES = {"request": (DESK, REQUEST), "consent": (HOME, CONSENT), "library": (HERE, COPY), "answer": (HERE, RECEIPT)}
+ROLES = {
+    "request": (DESK, (REQUEST,)),
+    "consent": (HOME, (CONSENT, HOLDING)),
+    "library": (HERE, (COPY,)),
+    "answer": (HERE, (RECEIPT, ANSWER)),
+}
 
 
 def fields(**ways: str) -> tuple[MatterField, ...]:
@@ -161,6 +169,19 @@ class Shelf:
         request = request or visit.request
         return self.library.release(request, visit.consent, visit.grant, tuple(which), now=now, at_counter=at_counter)
 
+    def question(self, holder: str, *, now: datetime = NOW) -> Sealed:
+        """A question of the citizen's province about what a person has here; each one is another question."""
+        under = digest_of(b"a login")
+        text = seal_holding(self.keys["consent"], library=HERE, holder=holder, under=under, now=now)
+        return open_holding(text, self.ring, library=HERE, now=now)
+
+    def held(self, holder: str) -> Holdings:
+        """What the citizen's province reads in the answer to a question of its own."""
+        question = self.question(holder)
+        text = self.library.holdings(question, self.inner.recipient, now=NOW)
+        answer = open_answer(text, self.ring, issuer=HERE, audience=HOME, question=question.digest, now=NOW)
+        return holdings_from(answer.payload(self.inner))
+
     def withdraw(self, visit: Visit, *, now: datetime = NOW) -> None:
         """The citizen takes the consent back."""
         self.library.withdraw(visit.request, visit.consent, now=now)
@@ -189,8 +210,8 @@ def open_shelf(folder: Path, url: str) -> Shelf:
     }
     ring = KeyRing(
         [
-            keys[role].published(kind.typ, not_before=NOW - YEAR, not_after=NOW + YEAR)
-            for role, (_, kind) in ROLES.items()
+            keys[role].published(*(kind.typ for kind in kinds), not_before=NOW - YEAR, not_after=NOW + YEAR)
+            for role, (_, kinds) in ROLES.items()
         ]
     )
     library = Library(

@@ -28,7 +28,7 @@ from consent.holding import MOST, STATUSES, holder_index, holdings_from
 from consent.ledger import Act, Entry, check
 from consent.people import synthetic_id
 from consent.receipt import open_receipt
-from consent.seal import signed_digest
+from consent.seal import Sealed, signed_digest
 from consent.stores.base import reading, writing
 from consent.stores.migrations import check_schema, migrate, schema_differences
 from tests.counts import count
@@ -228,7 +228,7 @@ def test_a_certificate_is_never_written_over(shelf: Shelf, held: Certificate) ->
     assert reason_of(lambda: issue(shelf.library, again, now=NOW)) is Reason.STATE_FORBIDS
     foreign = certificate(handle=new_handle("34"))
     assert reason_of(lambda: issue(shelf.library, foreign, now=NOW)) is Reason.WRONG_PROVINCE
-    (holding,) = shelf.library.holdings(INDEX, now=NOW).certificates
+    (holding,) = shelf.held(INDEX).certificates
     assert holding.authority == held.authority
 
 
@@ -236,7 +236,7 @@ def test_a_status_changes_once_and_is_in_the_ledger(shelf: Shelf, held: Certific
     for _ in range(2):
         set_status(shelf.library, held.handle, "ANNULLED", now=NOW)
     assert acts(shelf.library.engine) == [Act.ISSUED, Act.ISSUED]
-    (holding,) = shelf.library.holdings(INDEX, now=NOW).certificates
+    (holding,) = shelf.held(INDEX).certificates
     assert (holding.status, holding.status_as_of) == ("ANNULLED", "2026-03-02T01:02:03Z")
     unknown = reason_of(lambda: set_status(shelf.library, new_handle(HERE), "VALID", now=NOW))
     assert unknown is Reason.CERTIFICATE_UNKNOWN
@@ -267,7 +267,7 @@ def test_a_holder_sees_their_own_certificates_masked_and_newest_first(shelf: She
     issue(shelf.library, certificate(holder="wife"), now=NOW)
     later = certificate(registration_date=date(2020, 5, 20), number="J330106-2020-000456")
     issue(shelf.library, later, now=NOW)
-    found = shelf.library.holdings(INDEX, now=NOW)
+    found = shelf.held(INDEX)
     assert [each.certificate for each in found.certificates] == [later.handle, held.handle]
     assert [each.number for each in found.certificates] == ["J******-****-**0456", "J******-****-**0123"]
     assert holdings_from(found.to_bytes()) == found
@@ -277,7 +277,66 @@ def test_a_holder_sees_their_own_certificates_masked_and_newest_first(shelf: She
 def test_nobody_sees_more_certificates_than_an_answer_holds(shelf: Shelf) -> None:
     for _ in range(MOST + 1):
         issue(shelf.library, certificate(), now=NOW)
-    assert len(shelf.library.holdings(INDEX, now=NOW).certificates) == MOST
+    assert len(shelf.held(INDEX).certificates) == MOST
+
+
+def test_a_question_that_comes_twice_gets_the_same_bytes_and_is_one_look(shelf: Shelf, held: Certificate) -> None:
+    question, other = shelf.question(INDEX), shelf.question(INDEX)
+
+    def ask(which: Sealed, *, now: datetime = NOW) -> str:
+        return shelf.library.holdings(which, shelf.inner.recipient, now=now)
+
+    first = ask(question)
+    set_status(shelf.library, held.handle, "VOID", now=NOW)  # the second look would see another library
+    assert ask(question, now=NOW + 50 * SECOND) == first
+    assert acts(shelf.library.engine).count(Act.LOOKED) == 1
+    assert ask(other) != first
+    assert acts(shelf.library.engine).count(Act.LOOKED) == 2
+
+
+def test_a_question_that_comes_many_times_at_once_is_one_look(shelf: Shelf, held: Certificate) -> None:
+    """The primary key decides; whoever loses gives out the winner's answer."""
+    question, start = shelf.question(INDEX), Barrier(THREADS)
+
+    def ask(_: int) -> str:
+        start.wait(timeout=30)
+        return shelf.library.holdings(question, shelf.inner.recipient, now=NOW)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        assert len(set(pool.map(ask, range(THREADS)))) == 1
+    assert acts(shelf.library.engine).count(Act.LOOKED) == 1
+
+
+def test_an_answer_without_its_entry_in_the_ledger_does_not_exist(
+    shelf: Shelf, held: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = shelf.question(INDEX)
+
+    def silent(*_: Any, **__: Any) -> None:
+        raise Unavailable(Reason.STORE_UNAVAILABLE, what="database")
+
+    with monkeypatch.context() as broken, pytest.raises(Unavailable):
+        broken.setattr("verifier.library.register.append", silent)
+        shelf.library.holdings(question, shelf.inner.recipient, now=NOW)
+    assert kept_answers(shelf) == []
+    answer = shelf.library.holdings(question, shelf.inner.recipient, now=NOW)
+    assert kept_answers(shelf) == [(question.digest, answer)]
+    assert acts(shelf.library.engine).count(Act.LOOKED) == 1
+
+
+def test_an_answer_is_forgotten_when_nobody_can_ask_for_it_any_more(shelf: Shelf) -> None:
+    old, later = shelf.question(INDEX), NOW + timedelta(seconds=121)
+    shelf.library.holdings(old, shelf.inner.recipient, now=NOW)
+    for at, left in ((later - 2 * SECOND, 2), (later, 2)):  # at `later` the old one goes, and a new one comes
+        shelf.library.holdings(shelf.question(INDEX, now=at), shelf.inner.recipient, now=at)
+        assert len(kept_answers(shelf)) == left
+    assert old.digest not in dict(kept_answers(shelf))
+
+
+def kept_answers(shelf: Shelf) -> list[tuple[str, str]]:
+    """What the library keeps for questions that come again."""
+    with reading(shelf.library.engine) as conn:
+        return [(row.question, row.answer) for row in conn.execute(select(tables.answers))]
 
 
 def test_a_paper_file_under_an_old_number_is_found_under_the_new_one(shelf: Shelf) -> None:
@@ -285,9 +344,9 @@ def test_a_paper_file_under_an_old_number_is_found_under_the_new_one(shelf: Shel
     old = born_1958[:6] + born_1958[8:17]
     for number in (old, old, born_1958):
         note_paper_file(shelf.library, number, now=NOW)
-    found = shelf.library.holdings(holder_index(born_1958, INDEX_KEY), now=NOW)
+    found = shelf.held(holder_index(born_1958, INDEX_KEY))
     assert (found.certificates, found.undigitised) == ((), True)
-    assert not shelf.library.holdings(INDEX, now=NOW).undigitised
+    assert not shelf.held(INDEX).undigitised
     for wrong in ("", "31019958030470", "310199199001010019"):
         with pytest.raises(Refusal) as caught:
             note_paper_file(shelf.library, wrong, now=NOW)
@@ -460,7 +519,7 @@ def _everything(engine: Engine) -> str:
 def test_neither_names_nor_numbers_lie_open_in_the_database(shelf: Shelf, held: Certificate, tmp_path: Path) -> None:
     """A canary: every act of the library is done, then its tables and its very files are searched."""
     note_paper_file(shelf.library, WIFE.id_number, now=NOW)
-    shelf.library.holdings(INDEX, now=NOW)
+    shelf.held(INDEX)
     visit, other = shelf.visit(held), shelf.visit(held)
     shelf.release(visit)
     shelf.library.acknowledge(visit.consent.issuer, visit.consent.jti, now=NOW, receipt="a.b.c")

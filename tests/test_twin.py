@@ -8,7 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -407,10 +407,10 @@ def test_a_twin_is_bound_to_its_request(stage: Stage) -> None:
     assert named.find_showing(office, request, aside, text, now=now).form is Form.TWIN
 
 
-GUESSES = count(100_000, 500)
-LIMITED = count(10_000, 300)  # with all limits in place, where each costs four times as much
+GUESSES = count(100_000, 1_200)
 LIVE = count(10_000, 300)
-PARTS = count(2, 1)  # tests that share the guesses
+EACH = count(20, 5) * named.TRIES_OF_A_DESK  # guesses before a desk waits for its tries
+LOOKS = count(100_000, 500)  # with the limits lifted
 
 
 @pytest.fixture
@@ -426,57 +426,67 @@ def crowded(stage: Stage) -> tuple[Scene, set[str]]:
     return scene, live
 
 
-def guessed(
-    stage: Stage, scene: Scene, guesses: int, *, luck: str, pause: timedelta | None = None
-) -> tuple[Counter[Any], datetime]:
-    """What `find_showing` says to so many guesses of a desk that checks nothing, and when it said the last.
+@dataclass(slots=True)
+class Guesser:
+    """A desk that checks nothing. Every guess of it is another request, of the next of its windows."""
 
-    Every guess is another request. Where a `pause` is given, the desk waits for that long after EACH of them.
-    """
-    like, now, chance = template(stage, scene), stage.clock.now(), random.Random(luck)
-    office = replace(stage.province("31").office, log=new_log("test", stage.clock, stream=StringIO()))
-    verdicts: Counter[Any] = Counter()
-    for number in range(guesses):
-        if pause is not None and number % EACH == 0:
-            now += pause
-        text = numbered(chance)
-        request, aside = asked(like, text, now=now)
-        verdicts[outcome(named.find_showing, office, request, aside, text, now=now)] += 1
-    return verdicts, now
+    stage: Stage
+    like: Request
+    now: datetime
+    chance: random.Random
+    said: StringIO = field(default_factory=StringIO)
+    verdicts: Counter[Any] = field(default_factory=Counter)
+
+    def guess(self, guesses: int, *, pause: timedelta = timedelta(0)) -> None:
+        """Hear what `find_showing` says to so many guesses; the desk waits for that long before EACH of them."""
+        log = new_log("test", self.stage.clock, stream=self.said)
+        office = replace(self.stage.province("31").office, log=log)
+        for number in range(guesses):
+            if number % EACH == 0:
+                self.now += pause
+            text = numbered(self.chance)
+            like = replace(self.like, ask=replace(self.like.ask, window=f"32-G{number % 40}"))
+            request, aside = asked(like, text, now=self.now)
+            self.verdicts[outcome(named.find_showing, office, request, aside, text, now=self.now)] += 1
+
+    def events(self) -> Counter[str]:
+        """How often the citizen's province told what."""
+        return Counter(json.loads(line)["event"] for line in self.said.getvalue().splitlines())
 
 
-EACH = 5 * named.TRIES_OF_A_DESK  # guesses before a desk waits for its tries
-
-
-@pytest.mark.full
-def test_of_many_guesses_at_many_live_twins_none_is_accepted(stage: Stage, crowded: tuple[Scene, set[str]]) -> None:
-    """With all limits in place. A desk that goes on guessing as if there were none is judged for one in five."""
-    scene, live = crowded
-    pause = timedelta(minutes=10)
-    verdicts, now = guessed(stage, scene, LIMITED, luck="limited", pause=pause)
-    assert set(verdicts) == {Reason.CODE_EXPIRED, Reason.TWIN_LOCKED}
-    assert verdicts.total() == LIMITED
-    assert verdicts[Reason.CODE_EXPIRED] == sum(
-        min(named.TRIES_OF_A_DESK, LIMITED - at) for at in range(0, LIMITED, EACH)
-    )
-    answers_still(stage, scene, live, now + pause)
+def guesser(stage: Stage, scene: Scene, luck: int) -> Guesser:
+    return Guesser(stage=stage, like=template(stage, scene), now=stage.clock.now(), chance=random.Random(luck))
 
 
 @pytest.mark.full
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("part", range(PARTS))
+def test_of_many_guesses_at_many_live_twins_none_is_accepted(stage: Stage, crowded: tuple[Scene, set[str]]) -> None:
+    """With all limits in place. A desk that goes on guessing as if there were none, at all its windows, is judged for few of
+    them; whenever its tries are used up, that is told as an alarm."""
+    (scene, live), pause = crowded, timedelta(minutes=10)
+    desk = guesser(stage, scene, 1)
+    desk.guess(GUESSES, pause=pause)
+    judged = sum(min(named.TRIES_OF_A_DESK, GUESSES - at) for at in range(0, GUESSES, EACH))
+    assert desk.verdicts == {Reason.CODE_EXPIRED: judged, Reason.TWIN_LOCKED: GUESSES - judged}
+    assert desk.events() == {"twin_failed": judged, "twin_locked": judged // named.TRIES_OF_A_DESK}
+    answers_still(stage, scene, live, desk.now + pause)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
 def test_without_any_limit_the_space_alone_is_too_wide(
-    stage: Stage, crowded: tuple[Scene, set[str]], part: int, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, crowded: tuple[Scene, set[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """GUESSES with the limits lifted: nobody counts, and every guess is looked up among those that live. Ten thousand of
-    ten thousand million numbers are alive, so that one such run in ten would meet one by chance, and would then still have
-    to bring the person; the numbers here are the same in every run."""
+    """LOOKS guesses with the limits lifted: nobody counts, and EVERY guess is looked up among those that live. Ten thousand
+    of ten thousand million numbers are alive; whoever met one by chance would still have to bring the person. The numbers
+    here are the same in every run."""
     scene, live = crowded
     monkeypatch.setattr(named, "_may_try", lambda *_, **__: None)
     monkeypatch.setattr(named, "_failed", lambda *_, **__: None)
-    verdicts, now = guessed(stage, scene, GUESSES // PARTS, luck=f"lifted {part}")
-    assert verdicts == {Reason.CODE_EXPIRED: GUESSES // PARTS}
-    answers_still(stage, scene, live, now)
+    desk = guesser(stage, scene, 2)
+    desk.guess(LOOKS)
+    assert desk.verdicts == {Reason.CODE_EXPIRED: LOOKS}
+    answers_still(stage, scene, live, desk.now)
 
 
 def answers_still(stage: Stage, scene: Scene, live: set[str], now: datetime) -> None:

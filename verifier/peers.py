@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from consent.answer import open_answer, seal_answer
+from consent.answer import open_answer
 from consent.card import CARD
 from consent.errors import Reason, Refusal
 from consent.grant import CONSENT, Consent, open_consent, open_grant
@@ -191,19 +191,11 @@ class Peers:
             raise Refusal(Reason.REQUEST_UNKNOWN, detail="nothing was asked there")
 
     def holdings(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
-        """What this library has of a holder, for the holder's own province, padded to one length."""
+        """What this library has of a holder, for the holder's own province; the same answer to a question that comes again."""
         question = open_holding(content["question"], self.office.ring, library=self.office.province, now=now)
         if question.issuer != letter.sender:
             raise Refusal(Reason.SENDER_UNKNOWN, detail="a question of another province")
-        found = self.library.holdings(question.claims["holder"], now=now)
-        answer = seal_answer(
-            self.office.answer_key,
-            to=letter.sender,
-            question=question.digest,
-            payload=found.to_bytes(),
-            recipient=self.office.keylist.recipient(letter.sender),
-            now=now,
-        )
+        answer = self.library.holdings(question, self.office.keylist.recipient(letter.sender), now=now)
         content = {"question": question.digest, "answer": answer}
         reply = self.office.letter(letter.sender, Topic.HELD, content, request_id=letter.request_id)
         attempt(self.office.inner, lambda conn: inner.post(conn, reply, ref=question.digest, now=now))

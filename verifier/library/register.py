@@ -13,19 +13,26 @@
 
 A withdrawal inserts the same row first or finds it taken. Nothing here reads first and writes then.
 
+`holdings` answers a question once: its digest goes in with the sealed answer and the ledger's entry, or somebody was first,
+and then that answer goes out again, byte for byte. So a letter that comes twice is one look in the ledger.
+
 Locks are taken in one order everywhere, certificate before spend before ledger head: so no two of us wait for each other.
+An answer takes its own row before the ledger head and no other.
 """
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, delete, insert, select, update
 
 from consent.annotated_copy import seal_copy
+from consent.answer import seal_answer
 from consent.clock import rfc3339
+from consent.envelope import Recipient
 from consent.errors import Reason, Refusal
 from consent.failpoint import reach
 from consent.grant import Consent, Grant
@@ -35,7 +42,7 @@ from consent.ledger import Act
 from consent.people import Name
 from consent.receipt import Position, seal_receipt
 from consent.request import Request
-from consent.seal import signed_digest
+from consent.seal import Sealed, signed_digest
 from consent.states import CONSENT
 from consent.stores.base import attempt, inserted
 from verifier.library import quota
@@ -45,7 +52,10 @@ from verifier.library.evidence import AtCounter
 from verifier.library.vault import Vault
 from verifier.matters.catalogue import MatterField
 from verifier.stores.ledger import append
-from verifier.stores.library import certificates, ledger, spends, undigitised
+from verifier.stores.library import answers, certificates, ledger, spends, undigitised
+
+# How long an answer is kept after its question has expired: longer than the clocks of two processes lie apart.
+_LONGER: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +69,27 @@ class Library:
     index_key: bytes = field(repr=False)
     vault: Vault
 
-    def holdings(self, holder: str, *, now: datetime) -> Holdings:
-        """What a person has here, masked, newest registration first. Looking is in the ledger too (A31)."""
+    def holdings(self, question: Sealed, recipient: Recipient, *, now: datetime) -> str:
+        """The sealed answer to a question (`consent.holding`): what a person has here, padded to one length, for the asker's
+        province alone. Looking is in the ledger too (A31), once for each question."""
+        holder = question.claims["holder"]
 
-        def look(conn: Connection) -> Holdings:
-            rows = conn.execute(
-                select(certificates)
-                .where(certificates.c.holder == holder)
-                .order_by(certificates.c.registration_date.desc(), certificates.c.issued_at.desc())
-                .limit(MOST)
-            ).all()
-            paper = conn.execute(select(undigitised).where(undigitised.c.holder == holder)).first() is not None
+        def look(conn: Connection) -> str:
+            answer = seal_answer(
+                self.answer_key,
+                to=question.issuer,
+                question=question.digest,
+                payload=_held(conn, holder, now=now).to_bytes(),
+                recipient=recipient,
+                now=now,
+            )
+            c = answers.c
+            conn.execute(delete(answers).where(c.expires_at < now - _LONGER))
+            row = {"question": question.digest, "answer": answer, "expires_at": question.expires_at}
+            if not inserted(conn, insert(answers).values(row)):
+                return str(conn.execute(select(c.answer).where(c.question == question.digest)).scalar_one())
             append(conn, ledger, Act.LOOKED, {"holder": holder}, now=now)
-            return Holdings(certificates=tuple(_holding(row, now) for row in rows), undigitised=paper)
+            return answer
 
         return attempt(self.engine, look)
 
@@ -269,6 +287,18 @@ def _judge_couple(request: Request, grant: Grant, certificate: Certificate) -> N
         grant.other.encode(), certificate.other.id_number.encode()
     ):
         raise Refusal(Reason.COUPLE_MISMATCH, detail="not the other party")
+
+
+def _held(conn: Connection, holder: str, *, now: datetime) -> Holdings:
+    """What a person has here, masked, newest registration first."""
+    rows = conn.execute(
+        select(certificates)
+        .where(certificates.c.holder == holder)
+        .order_by(certificates.c.registration_date.desc(), certificates.c.issued_at.desc())
+        .limit(MOST)
+    ).all()
+    paper = conn.execute(select(undigitised).where(undigitised.c.holder == holder)).first() is not None
+    return Holdings(certificates=tuple(_holding(row, now) for row in rows), undigitised=paper)
 
 
 def _holding(row: Row[tuple[object, ...]], now: datetime) -> Holding:

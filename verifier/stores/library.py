@@ -5,6 +5,7 @@ undigitised    people of whom there is only a paper file, by the same HMAC.
 spends         the one row for which spending and withdrawing a consent compete: (issuer, jti) is the primary key, so the
                database decides, whoever comes first and in however many processes.
 card_fetches   what was given on the card route, one row for each, to count by (`verifier.library.quota`).
+answers        what was answered to a question about holdings, sealed, so that a question that comes again gets the same bytes.
 ledger         see `verifier.stores.ledger`.
 """
 
@@ -65,6 +66,15 @@ card_fetches: Final = Table(
     Index("ix_card_fetches_window", "desk", "window", "at"),
     Index("ix_card_fetches_unit", "desk", "unit", "at"),
     Index("ix_card_fetches_at", "at"),
+)
+
+answers: Final = Table(
+    "answers",
+    metadata,
+    Column("question", String(43), primary_key=True),  # its digest
+    Column("answer", Text, nullable=False),  # only the asker opens its envelope
+    Column("expires_at", UtcDateTime, nullable=False),  # of the question: from then on nobody asks it again
+    Index("ix_answers_expires_at", "expires_at"),
 )
 
 ledger: Final = ledger_tables(metadata)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Final
 
 from sqlalchemy import (
@@ -20,8 +21,10 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Select,
     String,
     Table,
+    bindparam,
     delete,
     func,
     insert,
@@ -68,24 +71,43 @@ def tries_tables(metadata: MetaData) -> Tries:
 
 def take(conn: Connection, tables: Tries, whose: str, ref: str, *, most: int, now: datetime) -> bool:
     """Take a slot for this request; False where all `most` are taken. The same request keeps the slot that it has."""
-    c = tables.tries.c
-    rows = conn.execute(select(c.slot, c.ref, c.at).where(c.whose == whose)).all()
-    if any(row.at <= now - MEMORY for row in rows):
-        conn.execute(delete(tables.tries).where(c.whose == whose, c.at <= now - MEMORY))
-        rows = [row for row in rows if row.at > now - MEMORY]
-    if any(row.ref == ref for row in rows):
+    asked = {"whose": whose, "ref": ref, "since": now - MEMORY}
+    standing, slots, _ = _questions(tables.tries)
+    stands = conn.execute(standing, asked).one()
+    if stands.own:
         return True
-    taken = {row.slot for row in rows}
+    if stands.every > stands.live:
+        c = tables.tries.c
+        conn.execute(delete(tables.tries).where(c.whose == whose, c.at <= now - MEMORY))
+    if stands.live >= most:
+        return False  # whoever goes on guessing is told by the count alone
+    taken = set(conn.scalars(slots, asked))
     row = {"whose": whose, "ref": ref, "at": now, "failed": False}
     return any(
         inserted(conn, insert(tables.tries).values(slot=slot, **row)) for slot in range(most) if slot not in taken
     )
 
 
+@cache
+def _questions(table: Table) -> tuple[Select[int, int, int], Select[int], Select[datetime]]:
+    """How many slots are taken (`every`), how many of them still count (`live`), whether one of those is this request's
+    (`own`); which are taken; and when the oldest was. Every guess asks this, so the statements are built once
+    for each store."""
+    c, rows = table.c, func.count()
+    live = c.at > bindparam("since")
+    whose = c.whose == bindparam("whose")
+    standing = select(
+        rows.label("every"),
+        rows.filter(live).label("live"),
+        rows.filter(live, c.ref == bindparam("ref")).label("own"),
+    ).where(whose)
+    return standing, select(c.slot).where(whose), select(c.at).where(whose).order_by(c.at).limit(1)
+
+
 def free_at(conn: Connection, tables: Tries, whose: str) -> datetime | None:
     """When the oldest of its slots is free again; None where none is taken."""
-    c = tables.tries.c
-    oldest = conn.execute(select(c.at).where(c.whose == whose).order_by(c.at).limit(1)).scalar_one_or_none()
+    _, _, times = _questions(tables.tries)
+    oldest = conn.execute(times, {"whose": whose}).scalar_one_or_none()
     return None if oldest is None else oldest + MEMORY
 
 
