@@ -1,8 +1,9 @@
 """`./dev demo`: the whole country in this process, 64 visits from camera to certificate, then everything that must fail.
 
 No camera, no account, no port, no network. Every triple (app's province, desk's province, library's province) is walked, with
-a line each; then the refusals, whose expected reasons stand in country/refusals.json. The last line is the verdict, and the
-exit status is 0 only if everything came out as written. Pictures of one visit stay in var/demo.
+a line each; then for each app a visit that begins with the text that the app's own server draws (simulated here); then the
+refusals, whose expected reasons stand in country/refusals.json. The last line is the verdict, and the exit status is 0 only
+if everything came out as written. Pictures of one visit stay in var/demo.
 
 Visits are walked a few at a time: while one waits for its letters another's frames are decoded.
 """
@@ -23,6 +24,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
+from consent.counter_strings import drawn_by, known_as
 from consent.people import Name
 from consent.provinces import provinces
 from scanner_kiosk.country import Country, open_country
@@ -43,14 +45,20 @@ class Report:
 
     quiet: bool
     triples: list[dict[str, Any]] = field(default_factory=list)
+    own_codes: list[dict[str, Any]] = field(default_factory=list)
     refusals: list[dict[str, Any]] = field(default_factory=list)
     wakeups: dict[str, int] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
         """Whether everything came out as written, and nothing is missing."""
-        rows = (*self.triples, *self.refusals)
-        return len(self.triples) == 64 and len(self.refusals) == len(expectations()) and all(row["ok"] for row in rows)
+        counts = (len(self.triples), len(self.own_codes), len(self.refusals))
+        return counts == (64, len(provinces()), len(expectations())) and not self.wrong
+
+    @property
+    def wrong(self) -> list[dict[str, Any]]:
+        """What did not come out as written."""
+        return [row for row in (*self.triples, *self.own_codes, *self.refusals) if not row["ok"]]
 
     def say(self, text: str) -> None:
         """One line for people."""
@@ -59,7 +67,13 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The report as one object."""
-        return {"triples": self.triples, "refusals": self.refusals, "wakeups": self.wakeups, "passed": self.passed}
+        return {
+            "triples": self.triples,
+            "own_codes": self.own_codes,
+            "refusals": self.refusals,
+            "wakeups": self.wakeups,
+            "passed": self.passed,
+        }
 
 
 def main(arguments: Sequence[str] = ()) -> int:
@@ -77,6 +91,7 @@ def main(arguments: Sequence[str] = ()) -> int:
         engine = "no Redis" if country.redis is None else country.redis.engine
         report.say(f"建成四省沙盒 / four provinces founded, hints by {engine}  ({time.monotonic() - began:.1f} s)\n")
         chapter = walk_all(country, report)
+        walk_own_codes(country, report)
         refuse_all(country, report)
         report.wakeups = country.wakeups
     if chapter is not None:
@@ -108,21 +123,38 @@ def walk_all(country: Country, report: Report) -> Chapter | None:
     return first
 
 
-def _tried(country: Country, app: str, desk: str, library: str) -> tuple[dict[str, Any], Chapter | None]:
-    """One triple; where it breaks off, a row that says so, and the others go on."""
+def walk_own_codes(country: Country, report: Report) -> None:
+    """One visit for each app by the text that it draws itself, at a desk and from a library of two other provinces."""
+    report.say("\n各应用自有的码 / the apps' own codes, drawn by simulators of their servers")
+    codes = list(provinces())
+    turns = [(codes[n], codes[(n + 1) % len(codes)], codes[(n + 2) % len(codes)]) for n in range(len(codes))]
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        outcomes = pool.map(lambda triple: _tried(country, *triple, own=True), turns)
+        for number, (row, _) in enumerate(outcomes, start=1):
+            report.own_codes.append(row)
+            report.say(_line(number, row, of=len(turns), code=" / ".join(known_as(row["app"]))))
+    # The refusals meet the same people, whom a unit may not press: they come when these visits are forgotten.
+    country.clock.advance(_APART_S)
+    country.forget_tokens()
+
+
+def _tried(
+    country: Country, app: str, desk: str, library: str, *, own: bool = False
+) -> tuple[dict[str, Any], Chapter | None]:
+    """One visit; where it breaks off, a row that says so, and the others go on."""
     try:
-        return _triple(country, app, desk, library)
+        return _triple(country, app, desk, library, own=own)
     except Exception as fault:
         said = {"outcome": type(fault).__name__, "reason": str(fault), "frames": 0, "seconds": 0.0, "ok": False}
         return {"app": app, "desk": desk, "library": library, **said}, None
 
 
-def _triple(country: Country, app: str, desk: str, library: str) -> tuple[dict[str, Any], Chapter]:
+def _triple(country: Country, app: str, desk: str, library: str, *, own: bool) -> tuple[dict[str, Any], Chapter]:
     began = time.monotonic()
     # One persona is walked to four desks, also at once; each walk is a phone of its own.
     walk = Walk.of(country, pair(app, library), desk)
     with _one_showing_each(walk.persona.id):
-        scanned = walk.show(seed=int(app + desk + library))
+        scanned = (walk.show_own if own else walk.show)(seed=int(app + desk + library))
         picture = walk.phone.picture()
         walk.present()
         sheet = walk.sheet()
@@ -130,7 +162,9 @@ def _triple(country: Country, app: str, desk: str, library: str) -> tuple[dict[s
         walk.agree(sheet, certificate=certificate)
         view = walk.ended()
         receipts = walk.receipts()
+    drawn = drawn_by(scanned.text)
     ok = view.state == "PASSED" and view.library == library and view.copy is not None and all(receipts.values())
+    ok = ok and drawn == (app if own else None)
     row = {
         "app": app,
         "desk": desk,
@@ -139,6 +173,7 @@ def _triple(country: Country, app: str, desk: str, library: str) -> tuple[dict[s
         "outcome": view.outcome,
         "reason": view.said.reason,
         "frames": scanned.frames,
+        "drawn_by": drawn,
         "text_sha256": text_digest(scanned.text),
         "hops": walk.hops(),
         "receipts": receipts,
@@ -184,13 +219,12 @@ def refuse_all(country: Country, report: Report) -> None:
         )
 
 
-def _line(number: int, row: dict[str, Any]) -> str:
+def _line(number: int, row: dict[str, Any], *, of: int = 64, code: str = "") -> str:
     names = provinces()
-    way = " → ".join(
-        (names[row["app"]].app_name_zh, f"{names[row['desk']].name_zh}窗口", f"{names[row['library']].name_zh}证照库")
-    )
+    shown = f"{names[row['app']].app_name_zh} {code}".rstrip()
+    way = " → ".join((shown, f"{names[row['desk']].name_zh}窗口", f"{names[row['library']].name_zh}证照库"))
     outcome = "通过 passed" if row["ok"] else f"不符 wrong: {row['outcome']} {row['reason']}"
-    return f"[{number:2}/64] {_sign(row['ok'])} {way}  {outcome}  {row['frames']} 帧 frames  {row['seconds']:.1f} s"
+    return f"[{number:2}/{of}] {_sign(row['ok'])} {way}  {outcome}  {row['frames']} 帧 frames  {row['seconds']:.1f} s"
 
 
 def _sign(ok: bool) -> str:
@@ -198,13 +232,13 @@ def _sign(ok: bool) -> str:
 
 
 def _verdict(report: Report, took: float) -> None:
-    wrong = [row for row in (*report.triples, *report.refusals) if not row["ok"]]
-    woken = report.wakeups
+    wrong, woken = report.wrong, report.wakeups
     print(f"\n唤醒 wake-ups: Redis {woken['redis']}, 轮询 polling {woken['polling']}")
     kept = ", ".join(sorted(path.name for path in FOLDER.iterdir() if path.is_file()))
     print(f"图片 pictures in {FOLDER}: {kept}")
     if report.passed:
-        print(f"全部符合预期 / all as expected: 64 visits, {len(report.refusals)} refusals, {took:.0f} s")
+        done = f"64 visits, {len(report.own_codes)} by apps' own codes, {len(report.refusals)} refusals"
+        print(f"全部符合预期 / all as expected: {done}, {took:.0f} s")
     else:
         print(f"有 {len(wrong)} 项不符 / {len(wrong)} not as expected, {took:.0f} s")
 

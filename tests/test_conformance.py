@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import runpy
 import socket
 from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +33,7 @@ from standardwebhooks import Webhook
 from consent.b64 import new_id, to_b64
 from consent.clock import MovableClock
 from consent.errors import Unavailable
+from tests.sdk_stage import SDK, sample_module
 from wallet_api.__main__ import main
 from wallet_api.conformance import command
 from wallet_api.conformance.command import SCENE_NAMES, check_in
@@ -39,7 +41,8 @@ from wallet_api.conformance.judging import CHECKS, GROUPS, counts, verdict_of, v
 from wallet_api.conformance.province import Province, founded, serving
 from wallet_api.conformance.reference import PATIENCE_S, BackEnd, Citizen, create_app
 from wallet_api.conformance.report import as_json, as_text, passed
-from wallet_api.conformance.scenes import SCENES, Run
+from wallet_api.conformance.run import Run
+from wallet_api.conformance.scenes import SCENES
 
 pytestmark = pytest.mark.network
 
@@ -110,6 +113,20 @@ def test_the_reference_back_end_passes_every_check_and_the_report_says_nothing_s
         assert opening.due.name not in whole
         assert opening.sub not in whole
     assert not re.search(r"eyJ|YRD1:|whsec_|PRIVATE", whole)
+
+
+def test_the_sample_app_passes_every_check(province: Province) -> None:
+    sample_module()  # vendor_test_build.py imports it by its name, as when both are started from their folder
+    path = SDK / "samples" / "vendor_test_build.py"
+    build = runpy.run_path(str(path), run_name="vendor_test_build")["create_test_build"]
+    clock = province.pace
+    assert isinstance(clock, MovableClock)
+    clock.set(datetime.now(UTC))
+    with socket.create_server(("127.0.0.1", 0)) as bound, serving(build(times_of(clock)), bound):
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        run = check_in(province, url, say=lambda n, of, scene: None)
+    assert counts(run.findings) == {"pass": len(CHECKS)}, as_text(url, run.findings, run.stops, lang="en")
+    assert run.stops == []
 
 
 # The wrong ones -----------------------------------------------------------------------------------------------
@@ -292,6 +309,30 @@ class NoSecondTryAfterBreak(Line):
         return isinstance(heard, WalletError) and heard.status != 0
 
 
+class GivesUpWhileInFlight(Line):
+    def again(self, heard: Reply | WalletError) -> bool:
+        return isinstance(heard, WalletError) and heard.status != 409
+
+
+class AnotherKeyWhileInFlight(Spoiled):
+    def begin(self, told: Mapping[str, Any]) -> None:
+        super().begin(told)
+        line, once = self.wallet._line, self.wallet._line._once
+        self.busy = False
+
+        def watched(question: Question, request_id: str, left_s: float) -> Reply | WalletError:
+            heard = once(question, request_id, left_s)
+            self.busy = isinstance(heard, WalletError) and heard.status == 409
+            return heard
+
+        line._once = watched
+
+    def spoil(self, method: str, url: str, sent: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        if self.busy and "Idempotency-Key" in sent["headers"]:
+            sent["headers"]["Idempotency-Key"] = new_id()
+        return url, sent
+
+
 class GivesUpAfterTwoSeconds(BackEnd):
     def begin(self, told: Mapping[str, Any]) -> None:
         super().begin(told)
@@ -385,6 +426,31 @@ class LastCodeForEver(BackEnd):
         return self.last
 
 
+class TwinForEverybody(BackEnd):
+    def show(self, account: str, device: Mapping[str, str]) -> dict[str, Any]:
+        told = super().show(account, device)
+        with suppress(WalletError):
+            self.wallet.twin(told["showing_id"])
+        return told
+
+
+class TwinInOnePiece(BackEnd):
+    def twin(self, showing_id: str) -> dict[str, Any]:
+        told = super().twin(showing_id)
+        return {**told, "spaced": told["spaced"].replace(" ", "")}
+
+
+class TwinKept(BackEnd):
+    def begin(self, told: Mapping[str, Any]) -> None:
+        super().begin(told)
+        self.twins: dict[str, dict[str, Any]] = {}
+
+    def twin(self, showing_id: str) -> dict[str, Any]:
+        if showing_id not in self.twins:
+            self.twins[showing_id] = super().twin(showing_id)
+        return self.twins[showing_id]
+
+
 class OwnClock(BackEnd):
     def show(self, account: str, device: Mapping[str, str]) -> dict[str, Any]:
         server_now = self.wallet.server_now
@@ -435,6 +501,22 @@ class NumberInHeader(Spoiled):
     def spoil(self, method: str, url: str, sent: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         sent["headers"]["X-Customer"] = next(iter(self.citizens.values())).id_number if self.shown else "-"
         return url, sent
+
+
+class OneLookForAll(BackEnd):
+    def history(self, account: str, cursor: str | None) -> dict[str, Any]:
+        self.looks = dict.fromkeys(self.citizens, next(iter(self.looks.values())))
+        return super().history(account, cursor)
+
+
+class FirstPartOnly(BackEnd):
+    def history(self, account: str, cursor: str | None) -> dict[str, Any]:
+        return {**super().history(account, cursor), "next": None}
+
+
+class FirstPartAgain(BackEnd):
+    def history(self, account: str, cursor: str | None) -> dict[str, Any]:
+        return super().history(account, None)
 
 
 # States
@@ -532,6 +614,38 @@ class ClosesInsteadOfDeclining(BackEnd):
             super().answer(showing_id, approval)
 
 
+class OfferInOtherWords(BackEnd):
+    def offer(self, account: str) -> dict[str, Any]:
+        told = super().offer(account)
+        return {**told, "offer": {**told["offer"], "retention_zh": "不保存"}}
+
+
+class TickedOffer(BackEnd):
+    def offer(self, account: str) -> dict[str, Any]:
+        return {**super().offer(account), "ticked": ["marital_status"]}
+
+
+class StandsInName(BackEnd):
+    def stand(self, showing_id: str, standing: str) -> None:
+        self.stood[showing_id] = json.loads(decoded(json.dumps({"approval": standing}).encode()))["exp"]
+
+
+class StandsForever(BackEnd):
+    def stands(self, showing_id: str) -> dict[str, Any]:
+        return {"stands": showing_id in self.stood}
+
+
+class StandsAQuarterOfAnHourFromHere(BackEnd):
+    def stand(self, showing_id: str, standing: str) -> None:
+        super().stand(showing_id, standing)
+        self.stood[showing_id] = self.wallet.server_now().timestamp() + 900
+
+
+class TakesBackInName(BackEnd):
+    def take_back(self, showing_id: str) -> None:
+        self.stood.pop(showing_id, None)
+
+
 class CutReceipt(BackEnd):
     def receipt(self, showing_id: str) -> dict[str, Any]:
         return {"receipt": super().receipt(showing_id)["receipt"][:500]}
@@ -620,6 +734,8 @@ WRONG = (
     Wrong(NewKeyEachTry, "makes a new Idempotency-Key for each try", "same-key-on-retry"),
     Wrong(NoSecondTryAfter503, "gives up at the first 503", "retry-on-503"),
     Wrong(NoSecondTryAfterBreak, "gives up when the line breaks", "retry-on-broken-line"),
+    Wrong(GivesUpWhileInFlight, "gives up while the first try is answered", "retry-while-in-flight"),
+    Wrong(AnotherKeyWhileInFlight, "opens another showing while the first is in flight", "same-key-on-retry"),
     Wrong(GivesUpAfterTwoSeconds, "takes a slow answer for none", "slow-answer"),
     Wrong(Impatient, "does not read Retry-After", "retry-after"),
     Wrong(AsksAgainWhenRefused, "sends a refused document again", "no-retry-on-4xx"),
@@ -631,6 +747,9 @@ WRONG = (
     Wrong(CodeKeptForMinutes, "keeps a code beyond refresh_in", "code-renewed"),
     Wrong(OwnRefresh, "tells the phone to refresh once a minute", "code-times-told"),
     Wrong(LastCodeForEver, "shows the last code after the end", "code-ends-with-showing"),
+    Wrong(TwinForEverybody, "makes digits for whoever shows a code", "twin-on-demand"),
+    Wrong(TwinInOnePiece, "writes the digits in one piece", "twin-in-groups"),
+    Wrong(TwinKept, "gives the digits of before again", "twin-not-kept"),
     Wrong(OwnClock, "dates login assertions by its own clock", "server-time"),
     Wrong(OneForAll, "puts the same person into every envelope", "holder-is-the-citizen"),
     Wrong(OwnDeviceKey, "names a device key of its own", "device-key-of-the-phone"),
@@ -638,6 +757,9 @@ WRONG = (
     Wrong(LastShowingForAll, "answers everybody about the last showing", "citizens-apart"),
     Wrong(NumberToPhone, "sends the ID number to the phone", "no-personal-data"),
     Wrong(NumberInHeader, "sends the ID number in a header", "no-personal-data"),
+    Wrong(OneLookForAll, "shows one citizen's visits to the other", "history-own"),
+    Wrong(FirstPartOnly, "shows the first part of the visits only", "history-whole"),
+    Wrong(FirstPartAgain, "shows the first part again and again", "history-whole"),
     Wrong(NoTag, "polls without If-None-Match", "if-none-match"),
     Wrong(NothingNew, "tells the phone nothing when nothing is new", "not-modified"),
     Wrong(Eager, "asks wallet_api as often as the phone asks", "polling-pace"),
@@ -651,6 +773,12 @@ WRONG = (
     Wrong(ChangedApproval, "changes what the phone signed", "approval-as-signed"),
     Wrong(ClosesInsteadOfDeclining, "closes the showing when the citizen declines", "decline-as-signed"),
     Wrong(CutReceipt, "cuts the receipt", "receipt-as-given"),
+    Wrong(OfferInOtherWords, "words an offer in its own way", "offer-as-worded"),
+    Wrong(TickedOffer, "ticks the declaration of an offer", "offer-as-worded"),
+    Wrong(StandsInName, "says that an agreement stands and does not hand it in", "standing-as-signed"),
+    Wrong(StandsForever, "says that an agreement stands when it is over", "standing-ends"),
+    Wrong(StandsAQuarterOfAnHourFromHere, "counts the quarter of an hour from when it came", "standing-ends"),
+    Wrong(TakesBackInName, "only forgets an agreement that is taken back", "standing-taken-back"),
     Wrong(DeafToWebhooks, "has no webhook address", "webhook-taken"),
     Wrong(SlowWebhooks, "works for seconds before it answers a webhook", "webhook-quick"),
     Wrong(UnsignedWebhooks, "does not check signatures", "webhook-signature"),
@@ -749,7 +877,7 @@ def test_the_command_checks_prints_and_says_by_its_status_how_it_went(
         out, err = capsys.readouterr()
         assert out.rstrip().endswith("全部通过。")
         assert len(err.splitlines()) == len(SCENE_NAMES)
-        assert err.startswith("1/12 出示二维码")
+        assert err.startswith("1/15 出示二维码")
         assert main(["conformance", url, "--json", "--webhook", url + "/nobody-is-here"]) == 1
         told = json.loads(capsys.readouterr().out)
     verdict = {each["id"]: each["verdict"] for each in told["checks"]}

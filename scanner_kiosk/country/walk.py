@@ -8,6 +8,7 @@ hints as everywhere: woken by Redis, or looking twice a second.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,6 +21,7 @@ from consent.approval import Decision
 from consent.b64 import digest_of, new_id
 from consent.clock import shanghai_date
 from consent.code import is_ours
+from consent.counter_strings import drawn_by
 from consent.errors import Reason, Refusal
 from consent.people import CitizenId
 from consent.seal import signed_digest
@@ -37,6 +39,7 @@ from verifier.desk import Visit
 from verifier.stores.exchange import letters
 from verifier.stores.inner import find_visit
 from verifier.stores.library import spends
+from wallet_api.picture import png
 
 PATIENCE_S: Final = 15.0  # real seconds that any step of a demo may take
 MOST_FRAMES: Final = 90  # three seconds before the camera
@@ -62,16 +65,20 @@ class Scan:
     image: np.ndarray[Any, np.dtype[np.uint8]] = field(repr=False)
 
 
-def scan(picture: Callable[[], bytes], *, seed: int) -> Scan:
-    """Hold a picture before the camera until the decoder reads one of our codes; TimeoutError after three seconds."""
-    source, reader = Simulated(picture, seed=seed, camera=SWIFT, interval_s=0), Reader()
+def scan(
+    picture: Callable[[], bytes], *, seed: int, accept: Callable[[str], bool] = is_ours, sightings: int = 1
+) -> Scan:
+    """Hold a picture before the camera until the decoder has read one text so many times, one of our codes unless `accept`
+    says otherwise; TimeoutError after three seconds."""
+    source, reader, seen = Simulated(picture, seed=seed, camera=SWIFT, interval_s=0), Reader(), Counter[str]()
     source.open()
     try:
         for number in range(1, MOST_FRAMES + 1):
             frame = source.read(1)
             if frame is None:
                 continue
-            if texts := reader.read(frame.image, accept=is_ours):
+            seen.update(texts := reader.read(frame.image, accept=accept))
+            if texts and seen[texts[0]] >= sightings:
                 return Scan(text=texts[0], frames=number, image=frame.image)
     finally:
         source.close()
@@ -125,6 +132,13 @@ class Walk:
         self.phone.show()
         shown = self.phone.picture()
         self.scanned = scan(lambda: shown, seed=seed)
+        return self.scanned
+
+    def show_own(self, *, seed: int = 0) -> Scan:
+        """The same with the text that the app's own server draws. Nothing in it is signed: two frames must say the same."""
+        app = self.persona.province
+        shown = png(self.country.simulators[app].hold_up(self.phone.show()))
+        self.scanned = scan(lambda: shown, seed=seed, accept=lambda text: drawn_by(text) == app, sightings=2)
         return self.scanned
 
     def present(

@@ -8,7 +8,8 @@ stands on both of its sides:
 2. `tap` stands in front of that wallet_api. It keeps every call that the back end makes and, when told to, answers in its
    place, breaks the line, or changes an answer on its way.
 3. `phone` speaks to the back end as the citizen's phone does, and signs what only a phone can sign.
-4. `scenes` lead all of them through showings, refusals, silences and webhooks, one after the other.
+4. `scenes` lead all of them through showings, refusals, silences and webhooks, one after the other; `run` has the steps that
+   they share, and keeps what was found.
 5. `judging` looks at what was kept and says for each check whether it held, without touching anything.
 6. `report` prints it. `checks.json` is the list: each check with the clause it comes from and its words in two languages.
 

@@ -19,7 +19,8 @@ from wallet_api.conformance.pace import Pace, Sleeping
 from wallet_api.conformance.phone import ROOT, BackEnd, Phone, reach
 from wallet_api.conformance.province import CITIZENS, Province, founded
 from wallet_api.conformance.report import LANGUAGES, as_json, as_text, passed
-from wallet_api.conformance.scenes import Run
+from wallet_api.conformance.run import Run
+from wallet_api.conformance.scenes import play
 
 SCENE_NAMES: Final = {
     "show": ("出示二维码", "a showing and its codes"),
@@ -33,6 +34,9 @@ SCENE_NAMES: Final = {
     "fail": ("没有答复", "silences"),
     "tokens": ("令牌", "tokens"),
     "apart": ("两位当事人", "two citizens"),
+    "twin": ("手工输入的数字", "digits to type"),
+    "history": ("谁看过我的证照", "who saw my certificates"),
+    "express": ("先同意后扫码", "agreeing before the scan"),
     "clock": ("时钟", "clocks"),
 }
 
@@ -79,7 +83,7 @@ def check_in(province: Province, url: str, *, webhook: str | None = None, say: C
         reach(back_end, province.told_at_beginning())
         first, second = (Phone(back_end, each.account, clock=province.clock) for each in CITIZENS)
         run = Run(province=province, back_end=back_end, first=first, second=second)
-        run.play(say)
+        play(run, say)
         return run
     finally:
         province.forget_hook()

@@ -307,10 +307,12 @@ def judge_sheet(heard: Heard, *, sheet: Mapping[str, Any], holdings: Any) -> lis
     ]
 
 
-def judge_handing_in(check: str, calls: Sequence[Call], document: str, operation: str) -> list[Finding]:
+def judge_handing_in(
+    check: str, calls: Sequence[Call], document: str, operation: str, *, member: str = "approval"
+) -> list[Finding]:
     """A signed document: handed in as it was, once or more, and nothing else in its place."""
     handed = [call for call in calls if call.operation == operation]
-    same = sum(call.json.get("approval") == document for call in handed)
+    same = sum(call.json.get(member) == document for call in handed)
     closed = sum(call.operation == "closeShowing" for call in calls)
     passed = len(handed) == same > 0 and not closed
     return [finding(check, passed, n=len(handed), same=same, closed=closed)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Final
 
 import urllib3
@@ -17,6 +18,7 @@ from consent.approval import Decision, seal_approval
 from consent.clock import Clock
 from consent.errors import Reason, Unavailable
 from consent.keys import SigningKey, jwk_of, new_key
+from consent.standing import LIFE, offer_digest, seal_standing
 from wallet_api.conformance.province import CODE
 from wallet_api.conformance.tape import object_of
 
@@ -119,4 +121,18 @@ class Phone:
             certificate=certificate,
             digits="47" if agreed else None,
             declarations=("marital_status",) if agreed else (),
+        )
+
+    def stand(self, showing_id: str, offer: Mapping[str, Any], *, certificate: str, left: timedelta = LIFE) -> str:
+        """An answer given before the scan, signed; it is good for `left` of its quarter of an hour."""
+        return seal_standing(
+            replace(self.device, issuer=self.sub),
+            province=CODE,
+            showing_id=showing_id,
+            unit=offer["unit"]["uscc"],
+            matter=offer["matter"]["slug"],
+            certificate=certificate,
+            offer=offer_digest(offer),
+            declarations=("marital_status",),
+            now=self._clock.now() - (LIFE - left),
         )

@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from consent.b64 import digest_of, new_id, to_b64
@@ -42,6 +42,7 @@ from consent.states import SHOWING
 from consent.stores import handover
 from consent.stores.base import open_engine, reading, writing
 from consent.stores.handover import ShowingRow
+from consent.stores.queue import ItemState, settle
 from consent.telling import new_log
 from wallet_api.app import create_app, migrate_store
 from wallet_api.conformance.pace import Ahead, Pace
@@ -273,6 +274,24 @@ class Province:
             ledger=Position(position=1, entry=digest_of(b"entry")),
             now=self.clock.now(),
         )
+
+    def answer(self, kind: str, found: Mapping[str, Any]) -> int:
+        """Every question of one kind that waits is answered with this; returns how many there were."""
+        c, text = handover.errands.c, json.dumps(found, ensure_ascii=False)
+        waiting = select(c.id, c.attempts).where(c.kind == kind, c.state == ItemState.NEW)
+        with writing(self.engine) as connection:
+            # By kind, and not by `take`: errands of other kinds, which nobody answers here, would fill its portion.
+            rows = connection.execute(waiting).all()
+            return sum(
+                settle(connection, handover.errands, row.id, row.attempts, now=self.clock.now(), answer=text)
+                for row in rows
+            )
+
+    def offer(self) -> dict[str, Any]:
+        """What a unit may ask for, in the register's words: those of the sheet, without the visit."""
+        sheet = json.loads((_HERE / "sheet.json").read_text(encoding="utf-8"))
+        visit = ("window", "window_name", "cause", "digits")
+        return {name: value for name, value in sheet.items() if name not in visit}
 
     # Webhooks -----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ What a back end must do by itself, beyond what the SDK does:
 2. It keeps a state for a second, so that an eager phone does not become an eager server.
 3. It remembers which webhook messages came, and believes the higher version.
 4. It hands on sheets, codes, sentences and signed documents as they are.
+5. It makes digits to type only for somebody who asks, and keeps none.
+6. It says of an answer given before the scan that it stands until the end that the phone signed, and no longer.
 
 The addresses under /conformance stand for your app's own: in life there is a session instead of `account`. They exist in a
 test build only, because whoever can call them can sign in as anybody.
@@ -23,6 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import jwt
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from huzheng_wallet import (
@@ -74,6 +77,9 @@ class BackEnd:
         self.citizens = {each["account"]: self.citizen(each) for each in told["citizens"]}
         self.shown: dict[str, str] = {}  # account → the showing that is theirs
         self.kept: dict[str, tuple[float, Showing]] = {}
+        self.looks: dict[str, str] = {}  # account → their look at the history
+        self.offers: dict[str, str] = {}  # account → the offer that they read
+        self.stood: dict[str, float] = {}  # showing → the end of the answer that stands for it
         self.messages: set[str] = set()
         self.news: dict[str, News] = {}
 
@@ -90,14 +96,17 @@ class BackEnd:
 
     def show(self, account: str, device: Mapping[str, str]) -> dict[str, Any]:
         """Open a showing for whoever is signed in, with the phone's device key."""
-        who = self.citizens[account]
-        now = self.wallet.server_now()
-        holder = self.login.assertion(
-            sub=who.sub, name=who.name, id_number=who.id_number, device=device, auth_time=now, now=now
-        )
-        showing = self.wallet.open_showing(holder)
+        showing = self.wallet.open_showing(self.signed_in(account, device))
         self.shown[account] = showing.showing_id
         return self.told(showing)
+
+    def signed_in(self, account: str, device: Mapping[str, str]) -> str:
+        """A fresh login assertion of whoever is signed in."""
+        who = self.citizens[account]
+        now = self.wallet.server_now()
+        return self.login.assertion(
+            sub=who.sub, name=who.name, id_number=who.id_number, device=device, auth_time=now, now=now
+        )
 
     def showing_of(self, account: str, named: str | None = None) -> str:
         """The showing of whoever is signed in; Refused where there is none, or where the phone names another's (1)."""
@@ -127,6 +136,25 @@ class BackEnd:
             return {"picture": b64encode(found.content).decode(), "media_type": "image/png", **times}
         return {"code": found.text, **times}
 
+    def twin(self, showing_id: str) -> dict[str, Any]:
+        """Digits to type, in groups; made when the citizen asks, and kept nowhere (5)."""
+        made = self.wallet.twin(showing_id)
+        return {"spaced": made.spaced, "expires_in": made.expires_in}
+
+    # History ------------------------------------------------------------------------------------------------
+
+    def look(self, account: str, device: Mapping[str, str]) -> None:
+        """Ask who saw the certificates of whoever is signed in."""
+        self.looks[account] = self.wallet.look_back(self.signed_in(account, device))
+
+    def history(self, account: str, cursor: str | None) -> dict[str, Any]:
+        """One part of what came, to whoever asked for it (1)."""
+        look_id = self.looks.get(account)
+        if look_id is None:
+            raise Refused("REQUEST_UNKNOWN", status=404)
+        past = self.wallet.history(look_id, cursor=cursor)
+        return {"done": past.done, "entries": [dict(each.raw) for each in past.entries], "next": past.next}
+
     # Request and answer -------------------------------------------------------------------------------------
 
     def sheet(self, showing_id: str) -> dict[str, Any]:
@@ -145,6 +173,34 @@ class BackEnd:
     def receipt(self, showing_id: str) -> dict[str, Any]:
         """The citizen's receipt."""
         return {"receipt": self.wallet.receipt(showing_id)}
+
+    # Before the scan ----------------------------------------------------------------------------------------
+
+    def inquire(self, account: str, desk: str, unit: str, matter: str, type: str) -> None:
+        """Ask the register what a unit may ask for."""
+        self.offers[account] = self.wallet.ask_offer(desk, unit=unit, matter=matter, type=type)
+
+    def offer(self, account: str) -> dict[str, Any]:
+        """The register's words as they are (4); no box is ticked before the citizen ticks it."""
+        offer_id = self.offers.get(account)
+        if offer_id is None:
+            raise Refused("REQUEST_UNKNOWN", status=404)
+        found = self.wallet.offer(offer_id)
+        return {"done": found.done, "offer": found.offer and dict(found.offer.raw), "ticked": []}
+
+    def stand(self, showing_id: str, standing: str) -> None:
+        """Hand in what the phone signed, and remember until when it is worth something (6)."""
+        self.wallet.stand(showing_id, standing)
+        self.stood[showing_id] = float(jwt.decode(standing, options={"verify_signature": False})["exp"])
+
+    def stands(self, showing_id: str) -> dict[str, Any]:
+        """Whether an answer stands for the showing now."""
+        return {"stands": self.wallet.server_now().timestamp() < self.stood.get(showing_id, 0.0)}
+
+    def take_back(self, showing_id: str) -> None:
+        """Take it back."""
+        self.wallet.take_back(showing_id)
+        self.stood.pop(showing_id, None)
 
     # Webhooks -----------------------------------------------------------------------------------------------
 
@@ -213,6 +269,42 @@ def create_app(back_end: BackEnd) -> Flask:
     @app.post("/conformance/receipt")
     def receipt() -> ResponseReturnValue:
         return jsonify(back_end.receipt(own()))
+
+    @app.post("/conformance/twin")
+    def twin() -> ResponseReturnValue:
+        return jsonify(back_end.twin(own()))
+
+    @app.post("/conformance/look")
+    def look() -> ResponseReturnValue:
+        back_end.look(_text("account"), _body()["device"])
+        return {}
+
+    @app.post("/conformance/history")
+    def history() -> ResponseReturnValue:
+        return jsonify(back_end.history(_text("account"), _body().get("cursor")))
+
+    @app.post("/conformance/inquire")
+    def inquire() -> ResponseReturnValue:
+        back_end.inquire(*(_text(name) for name in ("account", "desk", "unit", "matter", "type")))
+        return {}
+
+    @app.post("/conformance/offer")
+    def offer() -> ResponseReturnValue:
+        return jsonify(back_end.offer(_text("account")))
+
+    @app.post("/conformance/stand")
+    def stand() -> ResponseReturnValue:
+        back_end.stand(own(), _text("standing"))
+        return {}
+
+    @app.post("/conformance/standing")
+    def standing() -> ResponseReturnValue:
+        return jsonify(back_end.stands(own()))
+
+    @app.post("/conformance/takeback")
+    def take_back() -> ResponseReturnValue:
+        back_end.take_back(own())
+        return {}
 
     @app.post("/conformance/heard")
     def heard() -> ResponseReturnValue:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from consent.clock import rfc3339
 from wallet_api.conformance.judging import CHECKS, GROUPS, Check, Finding, counts, verdict_of, verdicts
-from wallet_api.conformance.scenes import Stop
+from wallet_api.conformance.run import Stop
 
 LANGUAGES: Final = ("zh-CN", "en")
 

@@ -26,6 +26,13 @@ OPERATIONS: Final = {
     "answerRequest": rf"POST {_SHOWING}/approval",
     "withdrawConsent": rf"POST {_SHOWING}/withdrawal",
     "getReceipt": rf"GET {_SHOWING}/receipt",
+    "makeTwin": rf"POST {_SHOWING}/twin",
+    "askOffer": r"POST /v1/offers",
+    "getOffer": r"GET /v1/offers/[^/]+",
+    "standForRequest": rf"PUT {_SHOWING}/standing",
+    "takeBackStanding": rf"DELETE {_SHOWING}/standing",
+    "lookBack": r"POST /v1/history/lookups",
+    "getHistory": r"GET /v1/history/lookups/[^/]+",
 }
 
 

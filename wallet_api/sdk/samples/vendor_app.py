@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import os
 import secrets
+from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+import jwt
 from flask import (
     Flask,
     Response,
@@ -29,8 +30,9 @@ from flask import (
     session,
 )
 from flask.typing import ResponseReturnValue
-from huzheng_wallet import Form, Login, Showing, Wallet, WalletError, WebhookRefused, webhook
+from huzheng_wallet import Form, Login, Showing, Times, Wallet, WalletError, WebhookRefused, webhook
 
+KEPT_S = 1.0  # a state is kept for so long: an eager phone is not to become an eager server
 HERE = Path(__file__).parent
 
 
@@ -43,7 +45,28 @@ class Citizen:
     id_number: str
 
 
-def create_app(wallet: Wallet, login: Login, citizens: Mapping[str, Citizen], *, webhook_secret: str) -> Flask:
+@dataclass(slots=True)
+class News:
+    """What webhooks told of a showing, and how often that was something new."""
+
+    version: int = 0
+    state: str = "NONE"
+    acted: int = 0
+
+    def hear(self, message: webhook.Message) -> None:
+        """Messages may come out of order: the higher version stays."""
+        if message.version > self.version:
+            self.version, self.state, self.acted = message.version, message.state, self.acted + 1
+
+
+def create_app(
+    wallet: Wallet,
+    login: Login,
+    citizens: Mapping[str, Citizen],
+    *,
+    webhook_secret: str,
+    times: Times | None = None,
+) -> Flask:
     app = Flask(__name__)
     app.secret_key = secrets.token_bytes(32)
     app.config.update(SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_HTTPONLY=True)
@@ -51,7 +74,12 @@ def create_app(wallet: Wallet, login: Login, citizens: Mapping[str, Citizen], *,
     came: dict[str, str] = {}  # who → the counter's code that their phone has read
     looked: dict[str, str] = {}  # who → their look at the history
     objected: dict[str, str] = {}  # who → their last objection
-    heard: dict[str, Mapping[str, Any]] = {}  # webhook messages by id: one may come twice
+    offered: dict[str, str] = {}  # who → the offer that they read
+    stood: dict[str, float] = {}  # showing → the end of the agreement that was given before the scan
+    heard: set[str] = set()  # ids of webhook messages: one may come twice
+    news: dict[str, News] = {}  # showing → what webhooks told of it
+    kept: dict[str, tuple[float, Showing]] = {}  # showing → its state, and when it was asked
+    tick = (times or Times()).tick
 
     def citizen() -> Citizen:
         return citizens.get(session.get("account", "")) or abort(401)
@@ -65,6 +93,13 @@ def create_app(wallet: Wallet, login: Login, citizens: Mapping[str, Citizen], *,
         answer = jsonify({**showing.raw, "who": who, "server_time": wallet.server_now().isoformat()})
         answer.set_etag(f"{showing.showing_id}-{showing.version}")
         return make_response(answer.make_conditional(request))
+
+    def lately(known: str) -> Showing:
+        """The showing, asked of wallet_api at most once a second; what the citizen just did is seen at once."""
+        at, showing = kept.get(known, (float("-inf"), None))
+        if showing is None or tick() - at >= KEPT_S:
+            at, showing = kept[known] = tick(), wallet.showing(known)
+        return showing
 
     def signed_in(device: Mapping[str, str]) -> str:
         """A fresh login assertion of whoever is signed in, for the key of their phone."""
@@ -83,12 +118,15 @@ def create_app(wallet: Wallet, login: Login, citizens: Mapping[str, Citizen], *,
     @app.get("/wallet/state")
     def state() -> Response:
         known = shown.get(citizen().sub)
-        return told(wallet.showing(known)) if known else jsonify({"state": "NONE"})
+        return told(lately(known)) if known else jsonify({"state": "NONE"})
 
     @app.get("/wallet/code")
     def code() -> ResponseReturnValue:
-        found = wallet.code(showing_id(), Form.SVG)
-        return {"svg": found.text, "refresh_in": found.refresh_in, "server_time": found.server_time.isoformat()}
+        form = request.args.get("form", "svg")  # the element wants it drawn; an app of your own may draw the text
+        found = wallet.code(showing_id(), {"text": Form.TEXT, "png": Form.PNG}.get(form, Form.SVG))
+        content = b64encode(found.content).decode() if form == "png" else found.text
+        member = {"text": "code", "png": "picture"}.get(form, "svg")
+        return {member: content, "refresh_in": found.refresh_in, "server_time": found.server_time.isoformat()}
 
     @app.post("/wallet/twin")
     def twin() -> ResponseReturnValue:
@@ -105,6 +143,35 @@ def create_app(wallet: Wallet, login: Login, citizens: Mapping[str, Citizen], *,
         taken = wallet.counter_taken(showing_id(), came.get(citizen().sub) or abort(404))
         return {"state": "TAKEN" if taken else "PENDING"}
 
+    @app.post("/wallet/offer")
+    def ask_offer() -> ResponseReturnValue:
+        asked = request.get_json()
+        offered[citizen().sub] = wallet.ask_offer(**{name: asked[name] for name in ("desk", "unit", "matter", "type")})
+        return {}
+
+    @app.get("/wallet/offer")
+    def offer() -> ResponseReturnValue:
+        found = wallet.offer(offered.get(citizen().sub) or abort(404))
+        return {"done": found.done, "offer": found.offer and dict(found.offer.raw)}
+
+    @app.put("/wallet/standing")
+    def stand() -> ResponseReturnValue:
+        standing = request.get_json()["standing"]
+        wallet.stand(showing_id(), standing)
+        # wallet_api has checked it; it is worth something until the end that the phone signed, 15 minutes at most.
+        stood[showing_id()] = float(jwt.decode(standing, options={"verify_signature": False})["exp"])
+        return {}
+
+    @app.get("/wallet/standing")
+    def stands() -> ResponseReturnValue:
+        return {"stands": wallet.server_now().timestamp() < stood.get(showing_id(), 0.0)}
+
+    @app.delete("/wallet/standing")
+    def take_back() -> ResponseReturnValue:
+        wallet.take_back(showing_id())
+        stood.pop(showing_id(), None)
+        return {}
+
     @app.get("/wallet/sheet")
     def sheet() -> ResponseReturnValue:
         return dict(wallet.request_to_approve(showing_id()).raw)
@@ -112,16 +179,19 @@ def create_app(wallet: Wallet, login: Login, citizens: Mapping[str, Citizen], *,
     @app.post("/wallet/answer")
     def answer() -> ResponseReturnValue:
         wallet.answer(showing_id(), request.get_json()["approval"])
+        kept.pop(showing_id(), None)
         return {}
 
     @app.post("/wallet/withdrawal")
     def withdrawal() -> ResponseReturnValue:
         wallet.withdraw(showing_id(), request.get_json()["approval"])
+        kept.pop(showing_id(), None)
         return {}
 
     @app.post("/wallet/close")
     def close() -> ResponseReturnValue:
         wallet.close(showing_id())
+        kept.pop(showing_id(), None)
         return {}
 
     @app.get("/wallet/receipt")
@@ -163,8 +233,15 @@ def create_app(wallet: Wallet, login: Login, citizens: Mapping[str, Citizen], *,
             message = webhook.verify(request.headers, request.get_data(), [webhook_secret])
         except WebhookRefused:
             abort(400)
-        heard.setdefault(message.message_id, message.body)
+        if message.message_id not in heard:
+            heard.add(message.message_id)
+            news.setdefault(message.showing_id, News()).hear(message)
         return "", 204
+
+    @app.get("/wallet/news")
+    def tell_news() -> ResponseReturnValue:
+        mine = showing_id()
+        return {"showing_id": mine, **asdict(news.get(mine, News()))}
 
     @app.get("/static/huzheng-code.<ending>")
     def element(ending: str) -> Response:
