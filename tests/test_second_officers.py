@@ -16,6 +16,7 @@ from consent.b64 import digest_of, new_id
 from consent.errors import Reason
 from consent.keys import KeyRing, SigningKey, new_key, signing_key
 from consent.ledger import Act
+from consent.provinces import provinces
 from consent.receipt import open_receipt
 from consent.request import NO_OFFICER
 from consent.seal import seal
@@ -26,6 +27,7 @@ from tests.country import Stage, read_ledger, refused
 from tests.looking import entries, phone_of
 from verifier.cards import Cards
 from verifier.consents import Consents
+from verifier.doors.schemas import RegisterView, register_view
 from verifier.matters.scope import Scope
 from verifier.office import Office
 from verifier.stores import inner
@@ -81,6 +83,20 @@ def test_the_units_receipt_names_the_entry_that_names_the_second_officer(stage: 
     entry = read_ledger(office.inner, inner.ledger)[receipt.claims["ledger"]["position"] - 1]
     assert entry.digest == receipt.claims["ledger"]["entry"]
     assert json.loads(entry.body)["second_officer"] == SECOND
+
+
+def test_the_register_says_it_before_anybody_comes_and_says_what_the_sheet_will_say(stage: Stage) -> None:
+    desk = stage.province("32").desk
+    assert desk.register("32-M1", now=stage.clock.now()).second_officer == {"marriage.register", "divorce.apply"}
+    assert desk.register("32-R1", now=stage.clock.now()).second_officer == frozenset()
+    # A library that will hand out under a second officer's word alone is not known before it is asked: all are heard.
+    for code in provinces():
+        office = also(desk.office, code, "realestate.register")
+        told = register_view(replace(desk, office=office).register("32-R1", now=stage.clock.now()), "32")
+        assert {each["slug"]: each["second_officer"] for each in told["matters"]} == {
+            each["slug"]: each["slug"] == "realestate.register" for each in told["matters"]
+        }
+        assert any(each["second_officer"] for each in RegisterView().dump(told)["matters"])
 
 
 def test_without_one_nothing_ends_and_the_same_answer_is_taken_with_the_word(stage: Stage) -> None:

@@ -172,6 +172,9 @@ class MatterView(Schema):
     holder_match = fields.Boolean(required=True)
     methods = fields.List(fields.String(), required=True)
     couple = fields.Boolean(required=True, metadata={"description": "Two people of one registration may come together"})
+    second_officer = fields.Boolean(
+        required=True, metadata={"description": "Without a phone, a second officer's staff card signs too"}
+    )
     basis_zh = fields.String(required=True)
     basis_en = fields.String(required=True)
     clause = fields.String(required=True)
@@ -283,7 +286,10 @@ def register_view(register: Register, province: str) -> dict[str, Any]:
             "place_en": unit.place_en,
             "kind": unit.kind,
         },
-        "matters": [_matter(matter, types) for matter, types in register.matters],
+        "matters": [
+            {**_matter(matter, types), "second_officer": matter.slug in register.second_officer}
+            for matter, types in register.matters
+        ],
     }
 
 
