@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 
 import pytest
+from sqlalchemy import Connection
 
 from consent.b64 import new_id
 from consent.clock import shanghai_date
 from consent.errors import Reason, Refusal, Unavailable
 from consent.people import CitizenId
+from consent.stores.base import writing
 from consent.transport import Letter, Topic
 from scanner_kiosk.country.founding import certificate_of
 from scanner_kiosk.country.people import Persona, Story, pair
@@ -230,6 +233,40 @@ def test_who_came_together_is_forgotten_after_a_day(couple: Couple) -> None:
     assert couple.stage.rows("32", inner.couples) == []
 
 
+def test_a_second_who_comes_after_the_first_has_ended_is_not_asked(couple: Couple) -> None:
+    couple.one.present()
+    couple.stage.pump()
+    couple.one.decline()
+    couple.stage.pump()
+    assert couple.one.view().state == "REFUSED"
+    for _ in range(2):  # the same bytes again are no way round
+        assert refused(couple.two.present) is Reason.PARTNER_MISSING
+    couple.stage.pump()
+    assert refused(couple.two.view) is Reason.REQUEST_UNKNOWN, "nothing was stored"
+    assert couple.two.showing()["state"] == "OPEN", "nothing of the second's showing is used up"
+    assert len(couple.stage.rows("32", inner.visits)) == len(couple.stage.rows("32", inner.couples)) == 1
+    couple.stage.books()
+
+
+def test_after_a_first_who_ended_both_may_begin_again(couple: Couple) -> None:
+    couple.one.present()
+    couple.stage.pump()
+    couple.one.agree(digits=None)
+    couple.stage.pump()
+    assert refused(couple.two.present) is Reason.PARTNER_MISSING
+    name, stage = new_id(), couple.stage
+    one, two = (
+        scanned(stage, a, b, name) for a, b in ((couple.one.who, couple.two.who), (couple.two.who, couple.one.who))
+    )
+    afresh = Couple(stage=stage, name=name, one=one, two=two)
+    afresh.present()
+    afresh.one.agree()
+    afresh.two.agree()
+    stage.pump()
+    assert afresh.states() == ("PASSED", "PASSED")
+    stage.books()
+
+
 def _letters(couple: Couple, topic: Topic) -> list[Letter]:
     return [each for wire in couple.stage.wires.values() for each in wire.sent if each.topic is topic]
 
@@ -293,6 +330,116 @@ def test_whoever_agrees_in_the_moment_in_which_the_other_declines_is_told_so_at_
     couple.stage.pump()
     _told(couple, "UNDETERMINED")
     couple.stage.province(news.to).peers.receive(news, now=couple.stage.clock.now())
+    couple.stage.pump()
+    _told(couple, "UNDETERMINED")
+
+
+def _delayed(couple: Couple, *lost: Topic) -> Letter:
+    """Two's question is under way, while one says no. Letters about `lost` are under way too."""
+    couple.one.present()
+    couple.stage.pump()
+    couple.stage.rule(lambda letter: None if letter.topic in (Topic.ASK, *lost) else letter)
+    couple.two.present()
+    couple.one.decline()
+    couple.stage.pump()
+    couple.stage.rule(None)
+    assert couple.two.view().said.reason is Reason.PARTNER_MISSING
+    (question,) = (each for each in _letters(couple, Topic.ASK) if each.to == "34")
+    return question
+
+
+def test_a_question_that_comes_after_the_news_that_the_other_is_missing_opens_no_sheet(couple: Couple) -> None:
+    question = _delayed(couple)
+    home = couple.stage.province("34")
+    assert not [row for row in couple.stage.rows("32", inner.outbox) if row.state != "DONE"], "the news was taken"
+    (news,) = (each for each in _letters(couple, Topic.OUTCOME) if each.to == "34")
+    for letter in (news, question, question, news):
+        home.peers.receive(letter, now=couple.stage.clock.now())
+        couple.stage.pump()
+    assert couple.two.claim() is None
+    assert couple.two.showing()["state"] == "OPEN", "nothing of the showing is used up"
+    (entry,) = couple.stage.rows("34", inner.history.entries)
+    assert (entry.outcome, entry.reason) == ("UNDETERMINED", "PARTNER_MISSING")
+    assert couple.states() == ("REFUSED", "UNDETERMINED")
+    couple.stage.books()
+
+
+def test_another_desk_cannot_say_that_the_other_is_missing(couple: Couple) -> None:
+    """Neither before the question comes nor afterwards."""
+    stage, now = couple.stage, couple.stage.clock.now()
+    couple.one.present()
+    request = couple.one.row().request_digest
+    rogue, home = stage.province("33"), stage.province("31")
+    answer = rogue.office.answer("31", request, Reason.PARTNER_MISSING, now=now)
+    lie = rogue.office.letter("31", Topic.OUTCOME, {"request": request, "answer": answer}, request_id=new_id())
+    home.peers.receive(lie, now=now)
+    stage.pump()
+    assert couple.one.sheet()["sheet"]["together"] is True
+    assert refused(lambda: home.peers.receive(lie, now=now)) is Reason.REQUEST_UNKNOWN
+    stage.pump()
+    assert (couple.one.claim().state, couple.one.showing()["state"]) == ("ASKED", "CLAIMED")
+
+
+def test_the_question_and_the_news_in_one_moment_leave_no_sheet_open(
+    couple: Couple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The news found no claim, and before it is remembered the question has claimed."""
+    question = _delayed(couple, Topic.OUTCOME)
+    home, now = couple.stage.province("34"), couple.stage.clock.now()
+    (news,) = {each.body: each for each in _letters(couple, Topic.OUTCOME) if each.to == "34"}.values()
+    find, looks = inner.claim_of_request, iter([True])
+
+    def late(conn: Connection, request_digest: str) -> inner.ClaimRow | None:
+        found = find(conn, request_digest)
+        if next(looks, False):
+            home.peers.receive(question, now=now)
+        return found
+
+    monkeypatch.setattr(inner, "claim_of_request", late)
+    home.peers.receive(news, now=now)
+    couple.stage.pump()
+    assert (couple.two.claim().state, couple.two.claim().reason) == ("ENDED", "PARTNER_MISSING")
+    assert (couple.two.showing()["state"], couple.two.showing()["reason"]) == ("REFUSED", "PARTNER_MISSING")
+    couple.stage.books()
+
+
+@pytest.mark.parametrize("lost", [Topic.CONSENT, Topic.COPY])
+def test_when_the_desk_has_waited_long_enough_both_phones_end_at_once(couple: Couple, lost: Topic) -> None:
+    """Of two nobody asks again for one, so that this is an end and no pause."""
+    couple.present()
+    couple.stage.rule(lambda letter: None if letter.topic is lost and letter.sender == "31" else letter)
+    couple.one.agree()
+    couple.two.agree()
+    couple.stage.pump()
+    couple.stage.pass_time(170 if lost is Topic.CONSENT else 40)
+    assert couple.states() == ("UNDETERMINED", "UNDETERMINED")
+    assert Reason.DEADLINE in {view.said.reason for view in couple.views()}
+    told = [couple.two] if lost is Topic.CONSENT else [couple.one, couple.two]  # whose consent was lost is not known
+    for each in told:
+        showing = each.showing()
+        assert (showing["state"], each.claim().state) == ("UNDETERMINED", "ENDED")
+        assert showing["reason"] in ("DEADLINE", "PARTNER_MISSING")
+        assert showing["result"]["receipt"] is not None
+    couple.stage.books()
+
+
+def test_a_partners_end_is_told_however_late(couple: Couple) -> None:
+    """What came first is remembered as long as it can matter, and an end is not mistaken for one that came first."""
+    couple.present()
+    couple.stage.rule(lambda letter: None if letter.topic is Topic.OUTCOME else letter)
+    couple.one.agree()
+    couple.stage.pump()
+    couple.two.decline()
+    couple.stage.pump()
+    desk, home = couple.stage.province("32"), couple.stage.province("31")
+    couple.stage.clock.advance(280)  # the consent still lives
+    couple.stage.rule(None)
+    with writing(home.office.inner) as conn:
+        inner.forget_uses(conn, expired_before=couple.stage.clock.now() + timedelta(hours=1))
+    request = couple.one.row().request_digest
+    answer = desk.office.answer("31", request, Reason.PARTNER_MISSING, now=couple.stage.clock.now())
+    letter = desk.office.letter("31", Topic.OUTCOME, {"request": request, "answer": answer}, request_id=new_id())
+    home.peers.receive(letter, now=couple.stage.clock.now())
     couple.stage.pump()
     _told(couple, "UNDETERMINED")
 

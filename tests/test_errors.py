@@ -111,6 +111,8 @@ def test_only_waiting_helps_a_refusal_that_may_be_retried() -> None:
         Reason.TWIN_LOCKED,
         Reason.ASKED_TOO_OFTEN,
         Reason.IDEMPOTENCY_IN_FLIGHT,
+        Reason.AUTHORIZATION_PENDING,
+        Reason.SLOW_DOWN,
     }
 
 

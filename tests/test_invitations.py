@@ -11,6 +11,7 @@ from consent.b64 import new_id
 from consent.errors import Reason, Refusal
 from consent.invitation import LENGTH, PREFIX, open_invitation, seal_invitation
 from consent.keys import new_key
+from consent.sentences import sentences
 from consent.transport import Letter, Topic
 from scanner_kiosk.country.people import pair
 from scanner_kiosk.phone import Phone
@@ -115,6 +116,25 @@ def test_a_phone_that_is_turned_away_before_there_is_a_sheet_hears_why_and_goes_
     assert other.state()["state"] == "OPEN", "nothing of the showing is used up"
 
 
+def test_a_citizen_who_was_asked_too_often_reads_how_many_minutes_the_counter_must_wait(stage: Stage) -> None:
+    before = stage.scene("31", "32", "33")
+    before.asked_and_shown()
+    before.decline()
+    stage.pump()
+    phone = stage.country.phone_of(before.who)
+    phone.show()
+    stage.pass_time(150)
+    scene, counter = invited(stage, replace(before, phone=phone))
+    come = scene.phone.read_counter(counter)
+    stage.pump()
+    with pytest.raises(Refusal) as no:
+        scene.phone.came(come)
+    assert (no.value.reason, dict(no.value.facts)) == (Reason.ASKED_TOO_OFTEN, {"n": 8})
+    for lang, minutes in (("zh-CN", "须等8分钟"), ("en", "in 8 min")):
+        assert minutes in sentences(no.value.reason, lang, "citizen", **no.value.facts)
+    assert phone.state()["state"] == "OPEN", "nothing of the showing is used up"
+
+
 def test_a_phone_that_was_scanned_meanwhile_by_another_counter_keeps_its_answer(stage: Stage) -> None:
     """Only the counter whose code was read can turn the phone away from it."""
     scene, counter = invited(stage, stage.scene("31", "32", "33"))
@@ -123,10 +143,11 @@ def test_a_phone_that_was_scanned_meanwhile_by_another_counter_keeps_its_answer(
     assert scene.phone.came(come) == "TAKEN"
     province, showing = stage.province("31"), scene.phone.showing_id
     turned = province.peers.invitations.turned
-    turned(showing, desk="33", request_id=scene.asked.request_id, reason=Reason.HOLDER_MISMATCH)
-    turned(showing, desk="32", request_id=new_id(), reason=Reason.HOLDER_MISMATCH)
+    no = {"reason": Reason.HOLDER_MISMATCH}
+    turned(showing, "33", scene.asked.request_id, no)
+    turned(showing, "32", new_id(), no)
     assert scene.phone.came(come) == "TAKEN"
-    turned(showing, desk="32", request_id=scene.asked.request_id, reason=Reason.HOLDER_MISMATCH)
+    turned(showing, "32", scene.asked.request_id, no)
     assert refused(scene.phone.came, come) is Reason.HOLDER_MISMATCH
 
 

@@ -12,6 +12,7 @@ from consent.errors import Reason, Refusal
 from consent.transport import Letter, Topic
 from tests.country import Scene, Stage
 from tests.test_visit import silent_library
+from verifier.stores import inner
 from verifier.stores import library as library_tables
 
 
@@ -127,6 +128,53 @@ def test_a_copy_that_was_lost_on_the_way_is_too_late_to_withdraw_and_shown_when_
     assert scene.finish().state == "PASSED"
     assert (scene.showing()["state"], scene.showing()["reason"]) == ("DELIVERED", "WITHDRAWAL_TOO_LATE")
     assert spend(stage) == ("DELIVERED", True)
+    stage.books()
+
+
+def test_the_news_of_a_silence_that_comes_after_the_withdrawal_has_begun_changes_nothing(stage: Stage) -> None:
+    scene = stage.scene()
+    scene.asked_and_shown()
+    unheard = silent_library("33", Topic.FETCH)
+    held = (Topic.OUTCOME, Topic.WITHDRAW)
+    stage.rule(lambda letter: None if letter.topic in held else unheard(letter))
+    scene.agree()
+    stage.pump()
+    stage.pass_time(5, step=1)
+    assert (scene.view().state, scene.showing()["state"]) == ("UNDETERMINED", "CONSENTED")
+    scene.withdraw()
+    stage.pump()
+    assert scene.showing()["state"] == "WITHDRAWING"
+    (news,) = {letter.body: letter for letter in letters(stage, Topic.OUTCOME)}.values()
+    stage.province("31").peers.receive(news, now=stage.clock.now())
+    stage.pump()
+    assert (scene.showing()["state"], scene.showing()["reason"]) == ("WITHDRAWING", None)
+    assert not [row for row in stage.rows("31", inner.outbox) if row.state == "NEW"], "nothing waits to say it later"
+    stage.pass_time(60 * 8, step=30)
+    assert (scene.showing()["state"], scene.showing()["result"]["reason"]) == ("WITHDRAWN", "WITHDRAWN")
+    stage.books()
+
+
+def test_when_the_desk_has_waited_long_enough_the_phone_hears_it_at_once_and_may_still_take_it_back(
+    stage: Stage,
+) -> None:
+    scene = stage.scene()
+    scene.asked_and_shown()
+    drop(stage, Topic.COPY)
+    scene.agree()
+    stage.pump()
+    stage.pass_time(40)
+    assert (scene.view().state, scene.view().said.reason) == ("UNDETERMINED", Reason.DEADLINE)
+    showing = scene.showing()
+    assert (showing["state"], showing["reason"], showing["result"]) == ("UNDETERMINED", "DEADLINE", None)
+    assert scene.claim().state == "CONSENTED", "the counter may ask again"
+    drop(stage, Topic.FETCH)
+    scene.withdraw()
+    stage.pump()
+    assert scene.showing()["state"] == "WITHDRAWING"
+    stage.rule(None)
+    scene.present()
+    assert scene.finish().state == "PASSED", "the library had given it before"
+    assert (scene.showing()["state"], scene.showing()["reason"]) == ("DELIVERED", "WITHDRAWAL_TOO_LATE")
     stage.books()
 
 

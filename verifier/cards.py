@@ -104,7 +104,7 @@ class Cards:
                 raise Refusal(Reason.APPROVAL_METHOD_NOT_ALLOWED, detail=f"a card for {may.matter.slug}")
             self._claim(request, content["code"], person, digits=aside.digits, now=now)  # 3
         except Refusal as no:
-            self.consents.refuse(request, no.reason, None, now=now)
+            self.consents.refuse(request, no, None, now=now)
 
     def _card(self, request: Request, text: str, keys: Keys) -> CardRead:
         """The card of a request, as of the moment at which the desk took it: it lives for a minute, and people read longer."""

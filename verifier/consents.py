@@ -8,7 +8,8 @@
  3. showing      in the hand-over store, its login assertion opened again; slice current or the one before
  4. holder       the person at the counter is the person of the phone; a mismatch refuses before anything is claimed, and
                  so does a citizen who has been asked often enough (`verifier.pressing`)
- 5. **C1**       the claim, unique for the showing, its ledger entry, and the sheet for the phone, in one transaction
+ 5. **C1**       the claim, unique for the showing, its ledger entry, and the sheet for the phone, in one transaction; of two
+                 people nobody is asked whose desk has said already that the other is missing
  6. express      a standing answer that fits this very request becomes the consent at once (C2); one that does not changes
                  nothing, and the citizen reads the sheet
 
@@ -35,7 +36,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from consent.answer import open_answer
+from consent.answer import Answer, open_answer
 from consent.approval import Approval, Decision, open_approval
 from consent.attest import Attest, evidence_of
 from consent.b64 import digest_of
@@ -50,6 +51,7 @@ from consent.ledger import Act
 from consent.people import CitizenId
 from consent.provinces import province, provinces
 from consent.receipt import Position, seal_receipt
+from consent.request import LIFE as REQUEST_LIFE
 from consent.request import Aside, Request, open_aside, open_request
 from consent.seal import SKEW, Sealed, unverified_issue
 from consent.showing import Holder, Person, judge_slice, open_holder, read_slice
@@ -114,13 +116,13 @@ class Consents:
         try:
             self._claim(request, content, seen, now=now)
         except Refusal as no:
-            self._refuse(request, no.reason, content["code"], seen, now=now)
+            self._refuse(request, no, content["code"], seen, now=now)
         except Unavailable as silent:
             if silent.reason is not Reason.APP_UNREACHABLE:
                 raise
             # The letter has arrived; that the app says nothing is for the counter to hear now, while somebody stands there.
             self.office.log.warning("app_silent", request_id=request.id, detail=silent.detail)
-            self._refuse(request, silent.reason, content["code"], seen, now=now)
+            self._refuse(request, silent, content["code"], seen, now=now)
 
     def _claim(self, request: Request, content: Mapping[str, Any], seen: list[str], *, now: datetime) -> None:
         may = self.office.judge(request)
@@ -241,6 +243,8 @@ class Consents:
         def c1(conn: Connection) -> bool:
             if not inner.add_claim(conn, row):
                 return False
+            if request.other is not None and not _first_word(conn, request.desk, request.digest, now=now):
+                raise Refusal(Reason.PARTNER_MISSING, detail="the other ended before this one was asked")
             append(conn, inner.ledger, Act.CLAIMED, {"request": request.digest, "desk": request.desk}, now=now)
             body = {"sheet": sheet, "request": request.digest}
             inner.hand_over(conn, "sheet", showing.showing_id, body, now=now, once_key=f"sheet:{request.digest}")
@@ -273,13 +277,16 @@ class Consents:
         person = holder.person(self.office.envelope_key)
         self.consent(claim, person, request, agreed, standing.certificate, now=now)
 
-    def _refuse(self, request: Request, reason: Reason, code_text: str, seen: list[str], *, now: datetime) -> None:
+    def _refuse(
+        self, request: Request, no: Refusal | Unavailable, code_text: str, seen: list[str], *, now: datetime
+    ) -> None:
         past = History(office=self.office).refusal(seen[0] if seen else None, code_text, request, now=now)
-        self.refuse(request, reason, past, now=now)
+        self.refuse(request, no, past, now=now)
 
-    def refuse(self, request: Request, reason: Reason, past: EntryRow | None, *, now: datetime) -> None:
+    def refuse(self, request: Request, no: Refusal | Unavailable, past: EntryRow | None, *, now: datetime) -> None:
         """Tell the desk no, once for each request, with a ledger entry, and `past` for the holder's history. Nothing of a
         showing is used up."""
+        reason = no.reason
         reply = self._reply(request, reason, now=now)
 
         def tell(conn: Connection) -> None:
@@ -291,7 +298,7 @@ class Consents:
                 if past is not None:
                     History.refused(conn, past, reason, receipt=receipt, now=now)
                     # The showing stays open and says nothing; a phone that went to this counter itself waits to be asked.
-                    body = {"desk": request.desk, "request": request.id, "reason": reason}
+                    body = {"desk": request.desk, "request": request.id, "answer": {"reason": reason, **no.facts}}
                     once = f"turned:{request.digest}"
                     inner.hand_over(conn, "turned", past.showing_id, body, now=now, once_key=once)
 
@@ -509,20 +516,15 @@ class Consents:
 
     def outcome(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> None:
         """How the visit ended at the desk: the citizen gets a receipt, and the phone its last page."""
-        with reading(self.office.inner) as conn:
-            claim = inner.claim_of_request(conn, content["request"])
-        if claim is None or claim.desk != letter.sender:
+        claim = self._claim_of(content["request"])
+        if claim is None:
+            claim = self._remembered(content, letter, now=now)
+            if claim is None:
+                return  # the question has not come yet; when it comes, it is too late
+        if claim.desk != letter.sender:
             raise Refusal(Reason.REQUEST_UNKNOWN, detail="not asked by this desk")
-        request = self.request_of(claim)
-        answer = open_answer(
-            content["answer"],
-            self.office.ring,
-            issuer=letter.sender,
-            audience=self.office.province,
-            question=request.digest,
-            now=now,
-        )
-        copy = answer.copy
+        answer = self._said(content, letter, now=now)
+        request, copy = self.request_of(claim), answer.copy
         if claim.consent is None:
             self._alone(claim, request, answer.reason, now=now)
         elif answer.outcome is Outcome.PASSED:
@@ -531,13 +533,40 @@ class Consents:
             self._end(claim, request, Act.DELIVERED, "deliver", None, now=now, copy=copy)
         elif answer.reason is Reason.WITHDRAWN:
             self._end(claim, request, Act.WITHDRAWN, "withdrawn", answer.reason, now=now)
-        elif answer.reason in UNAVAILABLE:
-            # The library was silent. The consent lives on, and the counter may ask again.
+        elif answer.reason in UNAVAILABLE and request.other is None:
+            # The library was silent. The consent lives on, and the counter may ask again; for one of two nobody does.
             self._pause(claim, request, answer.reason, now=now)
         elif answer.outcome is Outcome.UNDETERMINED:
             self._end(claim, request, Act.UNDETERMINED, "undetermine", answer.reason, now=now, copy=copy)
         else:
             self._end(claim, request, Act.REFUSED, "refuse", answer.reason, now=now, copy=copy)
+
+    def _claim_of(self, request_digest: str) -> ClaimRow | None:
+        with reading(self.office.inner) as conn:
+            return inner.claim_of_request(conn, request_digest)
+
+    def _said(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> Answer:
+        return open_answer(
+            content["answer"],
+            self.office.ring,
+            issuer=letter.sender,
+            audience=self.office.province,
+            question=content["request"],
+            now=now,
+        )
+
+    def _remembered(self, content: Mapping[str, Any], letter: Letter, *, now: datetime) -> ClaimRow | None:
+        """News about a question that has not come: of two people, that the other is missing. The claim, where the question
+        came in this very moment; None where it is remembered now."""
+        request = content["request"]
+        try:
+            missing = self._said(content, letter, now=now).reason is Reason.PARTNER_MISSING
+        except Refusal:
+            missing = False
+        if not missing:
+            raise Refusal(Reason.REQUEST_UNKNOWN, detail="nothing was asked")
+        attempt(self.office.inner, lambda conn: _first_word(conn, letter.sender, request, now=now))
+        return self._claim_of(request)
 
     def _alone(self, claim: ClaimRow, request: Request, reason: Reason | None, *, now: datetime) -> None:
         """The other of two will not come, and this one has not answered yet: the sheet closes now, and says why."""
@@ -684,6 +713,12 @@ class Consents:
         inner.hand_over(conn, "settle", showing_id, body, now=now, once_key=f"settle:{kind}:{request_digest}")
         History.settled(conn, event, request_digest, reason=reason, receipt=receipt, now=now)
         self.office.wake(showing_topic(showing_id))
+
+
+def _first_word(conn: Connection, desk: str, request_digest: str, *, now: datetime) -> bool:
+    """Of two people, the question to one and the news that the other is missing come in any order, or in one moment: the
+    database lets one of them be first. A request cannot claim for longer than this is kept."""
+    return inner.use_once(conn, f"couple:{desk}:{request_digest}", "first", now + REQUEST_LIFE + SKEW)
 
 
 def _judge_standing(standing: Standing, request: Request, may: Permitted, code_text: str) -> None:

@@ -3,7 +3,8 @@
 The desk links two requests of one window under a name that the kiosk chose (`couple`). Each person answers for himself on
 the own phone, and each library says whether the one who came along is the certificate's other party.
 
- 1. `join`     with D1: the first half, or the second. The second must name the same two people the other way round
+ 1. `join`     with D1: the first half, or the second. The second must name the same two people the other way round, and
+               comes too late (PARTNER_MISSING) where the first has ended: nobody is asked in vain
  2. `agreed`   a consent has come: it is kept (AGREED). When both are there, both fetches go out in one transaction
  3. `copied`   a copy has been judged: it is kept (HELD). When both are there, both are admitted in one transaction (D2)
  4. `partner`  whoever ends otherwise takes the other along (PARTNER_MISSING): nothing that is held is ever shown, and the
@@ -19,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -33,6 +34,8 @@ from verifier.stores import couples, inner
 from verifier.stores.couples import Half
 from verifier.stores.inner import VisitRow
 
+_ALIVE: Final = frozenset({"ASKED", "AGREED", "FETCHING", "HELD"})  # the other one may still come to both certificates
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Together:
@@ -45,7 +48,8 @@ class Together:
 def join(
     conn: Connection, office: Office, together: Together, request: Request, aside: Aside, *, now: datetime
 ) -> None:
-    """Step 1, in the transaction that stores the request. Refusal COUPLE_MISMATCH, and STATE_FORBIDS for a third person."""
+    """Step 1, in the transaction that stores the request. Refusal COUPLE_MISMATCH, STATE_FORBIDS for a third person, and
+    PARTNER_MISSING for the second of a first who has ended."""
     if aside.id_number is None or aside.other is None:
         raise Refusal(Reason.HOLDER_MATCH_MISSING, detail="of two people both are named")
     own, other = _name(office, aside.id_number), _name(office, aside.other)
@@ -66,6 +70,9 @@ def join(
     )
     if len(there) == 2 or not couples.add(conn, inner.couples, half):
         raise Refusal(Reason.STATE_FORBIDS, detail="two are here already")
+    # Locked: a first who ends in this moment waits, and then finds the second here to take along.
+    if there and not _alive(inner.visit_of_request(conn, there[0].request_digest, lock=True)):
+        raise Refusal(Reason.PARTNER_MISSING, detail="the other has ended before this one came")
 
 
 def _name(office: Office, id_number: str) -> str:
@@ -124,8 +131,10 @@ def partner(office: Office, request_digest: str) -> VisitRow | None:
     with reading(office.inner) as conn:
         both = _both(conn, request_digest) or []
         others = [inner.visit_of_request(conn, half.request_digest) for half in both]
-    alive = ("ASKED", "AGREED", "FETCHING", "HELD")
     return next(
-        (row for row in others if row is not None and row.request_digest != request_digest and row.state in alive),
-        None,
+        (row for row in others if row is not None and row.request_digest != request_digest and _alive(row)), None
     )
+
+
+def _alive(row: VisitRow | None) -> bool:
+    return row is not None and row.state in _ALIVE

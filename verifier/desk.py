@@ -53,6 +53,7 @@ from consent.window import Proof, issuer_of, open_window
 from verifier import couples, named
 from verifier.admit import Admission, Permitted, admit, permitted, prerequisites
 from verifier.couples import Together
+from verifier.enrolment import WindowKeys
 from verifier.history import report
 from verifier.matters.catalogue import Matter
 from verifier.matters.scope import Unit
@@ -131,7 +132,7 @@ class Desk:
         try:
             proof = open_window(
                 text,
-                self.office.ring,
+                WindowKeys(self.office),
                 province=self.office.province,
                 method=method,
                 path=path,
@@ -483,8 +484,8 @@ class Desk:
 
         def close(conn: Connection) -> None:
             columns: dict[str, Any] = {"reason": reason.value, "facts": inner.facts_text(facts or {})}
-            if not undetermined or half:  # of two people nobody asks again for one
-                columns["answer_secret"] = None
+            if not undetermined or half:  # of two people nobody asks again for one, and what was held is discarded
+                columns |= {"answer_secret": None, "copy": None}
             if inner.move_visit(conn, request.digest, VISIT, event, **columns):
                 consent = self._consent_of(conn, request)
                 self._conclude(conn, act, request, reason, consent, copy_digest, now=now, tell_holder=tell_holder)
@@ -569,8 +570,9 @@ class Desk:
                 conn, states=("ASKED", "AGREED", "FETCHING", "HELD"), before=now - GRACE, limit=limit
             )
         for row in rows:
-            # The citizen's province has had its time and more; that it says nothing is not a no.
-            self.end(self._request(row), Reason.DEADLINE, now=now, tell_holder=False)
+            # The citizen's province has had its time and more; that it says nothing is not a no. Where the citizen has agreed,
+            # the phone must not wait until the consent dies.
+            self.end(self._request(row), Reason.DEADLINE, now=now, tell_holder=row.consent is not None)
         return len(rows)
 
     def forget(self, *, now: datetime) -> None:

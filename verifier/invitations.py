@@ -14,7 +14,8 @@ first and there is a visit, or nobody comes any more, however late and however o
 the desk that it names. What the desk says to that becomes the errand's answer.
 
 `turned`, at the phone's own province, when the request that followed was refused before there was a sheet: the errand's
-answer becomes that reason. The showing stays open, and the phone would otherwise wait for a sheet that nobody sends.
+answer becomes that reason, with its facts. The showing stays open, and the phone would otherwise wait for a sheet that
+nobody sends.
 """
 
 from __future__ import annotations
@@ -102,9 +103,9 @@ class Invitations:
         attempt(self.office.inner, lambda conn: inner.post(conn, letter, ref=ref, now=now, once_key=once))
         self.office.wake_worker()
 
-    def turned(self, showing_id: str, *, desk: str, request_id: str, reason: Reason) -> None:
-        """A phone that this counter had taken was turned away. Refusal STATE_FORBIDS while the counter's answer is on its way:
-        the caller comes again."""
+    def turned(self, showing_id: str, desk: str, request_id: str, answer: Mapping[str, Any]) -> None:
+        """A phone that this counter had taken was turned away; `answer` has the reason and its facts. Refusal STATE_FORBIDS
+        while the counter's own answer is on its way: the caller comes again."""
         table = handover.errands
         with writing(self.office.handover) as conn:
             for item, (state, body) in queue.asked(conn, table, "come", showing_id).items():
@@ -112,7 +113,7 @@ class Invitations:
                     continue  # scanned by a camera, or another counter's code
                 if state is ItemState.NEW:
                     raise Refusal(Reason.STATE_FORBIDS, detail="turned away is early")
-                queue.amend(conn, table, item, json.dumps({"reason": reason}))
+                queue.amend(conn, table, item, json.dumps(dict(answer), ensure_ascii=False))
 
     def _named(self, body: Mapping[str, Any]) -> tuple[str, str] | None:
         """Desk and request id of the counter's code in an errand; None for what is no counter's code."""

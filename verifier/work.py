@@ -193,8 +193,7 @@ class Worker:
         if item.kind == "sheet":
             self._put_sheet(item, body, now)
         elif item.kind == "turned":
-            reason = Reason(body["reason"])
-            self.peers.invitations.turned(item.ref, desk=body["desk"], request_id=body["request"], reason=reason)
+            self.peers.invitations.turned(item.ref, body["desk"], body["request"], body["answer"])
         elif not self._put_end(item.ref, body, now):
             # Its forerunner is still with another worker; the order of the states is kept by waiting for it.
             raise Refusal(Reason.STATE_FORBIDS, detail=f"{body['event']} is early")

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select
 from consent.b64 import new_id
 from consent.errors import UNAVAILABLE, Reason, Refusal, Unavailable
 from consent.seal import SKEW
+from consent.sentences import PLACEHOLDERS
 from consent.showing import Holder
 from consent.stores import handover
 from consent.stores.base import reading
@@ -67,15 +68,15 @@ def answered(
 
 
 def said(answer: Answer | None, *, what: str, parked: Reason = Reason.STORE_UNAVAILABLE) -> dict[str, Any] | None:
-    """What an errand's answer says; None while there is none. A `reason` in it is raised, with the `what` beside it."""
+    """What an errand's answer says; None while there is none. A `reason` in it is raised, with the facts beside it."""
     if answer is None:
         return None
     if answer.text is None:
         raise Unavailable(parked, what=what, detail="the errand is parked")
     found: dict[str, Any] = json.loads(answer.text)
     if found.get("reason") is not None:
-        reason = Reason(found["reason"])
-        raise Unavailable(reason, what=str(found.get("what", ""))) if reason in UNAVAILABLE else Refusal(reason)
+        reason, facts = Reason(found["reason"]), {name: found[name] for name in PLACEHOLDERS & found.keys()}
+        raise Unavailable(reason, **facts) if reason in UNAVAILABLE else Refusal(reason, **facts)
     return found
 
 

@@ -82,6 +82,7 @@ _PRESENT: Final = (
     Reason.ID_NUMBER_MALFORMED,
     Reason.REQUEST_ID_REUSED,
 )
+_TOGETHER: Final = (Reason.COUPLE_MISMATCH, Reason.PARTNER_MISSING, Reason.STATE_FORBIDS)
 
 
 def counter_door(
@@ -109,7 +110,7 @@ def counter_door(
     @door.arguments(schemas.PresentationBody)
     @door.response(202, schemas.VisitView, description="Stored and on its way to the code's province")
     @door.doc(operationId="present", parameters=[_PROOF])
-    @says(*_WINDOW, *_PRESENT)
+    @says(*_WINDOW, *_PRESENT, *_TOGETHER)
     def present(proof: Proof, body: dict[str, Any]) -> dict[str, Any]:
         """Present a scanned code
 
