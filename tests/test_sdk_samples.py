@@ -6,6 +6,7 @@ All of it runs against the real wallet_api on a real socket.
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import runpy
@@ -35,9 +36,11 @@ from standardwebhooks.webhooks import Webhook
 from consent.approval import Decision
 from consent.code import PREFIX
 from consent.keys import jwk_of
+from consent.standing import offer_digest, seal_standing
 from tests.outer import VENDOR, Phone
-from tests.phone_stage import past_entry
+from tests.phone_stage import certificate, holdings, past_entry
 from tests.sdk_stage import SDK, SECRET, Shop, open_shop
+from tests.test_phone_express import QUESTION, ROW, offer_of
 
 pytestmark = pytest.mark.network
 
@@ -249,6 +252,51 @@ def test_the_sample_reads_the_whole_history_and_hands_in_an_objection(shop: Shop
     assert client.get("/wallet/objection").json == {"number": None}
     assert shop.answer("objection", {"number": "31-000017"}) == 1
     assert client.get("/wallet/objection").json == {"number": "31-000017"}
+
+
+def test_the_sample_asks_for_an_offer_and_says_what_stands_until_it_is_over(shop: Shop, phone: Phone) -> None:
+    client = shop.sample().test_client()
+    client.post("/sign-in", data={"account": "zhang-wei"})
+    assert client.get("/wallet/offer").status_code == client.get("/wallet/certificates").status_code == 404
+    shown = client.post("/wallet/show", json={"device": jwk_of(phone.key.public)}).json
+    assert client.get("/wallet/standing").json == {"stands": False}
+    assert client.post("/wallet/offer", json={"desk": "32", "unit": None, "matter": None, "type": None}).json == {}
+    assert client.get("/wallet/offer").json == {"done": False, "units": None, "offer": None}
+    assert shop.answer("offer", {"units": [ROW]}) == 1
+    (unit,) = client.get("/wallet/offer").json["units"]
+    assert (unit["unit"], unit["name"]["zh"], len(unit["matters"])) == (ROW["unit"], ROW["name_zh"], 2)
+    client.post("/wallet/offer", json=QUESTION)
+    assert shop.answer("offer", offer_of()) == 1
+    words = client.get("/wallet/offer").json["offer"]
+    assert words == offer_of()["offer"]
+    assert client.post("/wallet/certificates", json={"device": jwk_of(phone.key.public)}).json == {}
+    assert client.get("/wallet/certificates").json == {"holdings": None}
+    shop.answer("holdings", json.loads(holdings(certificate())))
+    (mine,) = client.get("/wallet/certificates").json["holdings"]["certificates"]
+
+    def sealed(offer: str) -> dict[str, str]:
+        return {
+            "standing": seal_standing(
+                phone.key,
+                province="31",
+                showing_id=shown["showing_id"],
+                unit=unit["unit"],
+                matter="realestate.register",
+                certificate=mine["certificate"],
+                offer=offer,
+                now=shop.outer.clock.now(),
+            )
+        }
+
+    stands = client.put("/wallet/standing", json=sealed(offer_digest(words))).json
+    until = (shop.outer.clock.now().replace(microsecond=0) + timedelta(minutes=15)).isoformat()
+    names = {"unit": unit["name"], "matter": {"zh": "不动产登记", "en": "Real-estate registration"}}
+    assert stands == client.get("/wallet/standing").json == {"stands": True, "until": until, **names}
+    assert client.delete("/wallet/standing").json == client.get("/wallet/standing").json == {"stands": False}
+    unread = client.put("/wallet/standing", json=sealed(offer_digest({}))).json
+    assert unread == {"stands": True, "until": until}, "words that were not read here are not put to it"
+    shop.outer.clock.advance(900)
+    assert client.get("/wallet/standing").json == {"stands": False}
 
 
 def test_the_sample_hears_genuine_webhooks_only(shop: Shop) -> None:

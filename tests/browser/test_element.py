@@ -37,14 +37,18 @@ from consent.invitation import seal_invitation  # noqa: E402
 from consent.keys import new_key  # noqa: E402
 from consent.receipt import open_receipt  # noqa: E402
 from consent.showing import open_holder  # noqa: E402
+from consent.standing import offer_digest, open_standing  # noqa: E402
+from consent.stores import standings  # noqa: E402
+from consent.stores.base import reading  # noqa: E402
 from scanner_kiosk.country import wallet_url  # noqa: E402
 from scanner_kiosk.country.people import Persona, pair  # noqa: E402
-from tests.browser.chromium import ARGUMENTS, CHROMIUM, MARKS  # noqa: E402
+from tests.browser.chromium import ARGUMENTS, BLIND, CHROMIUM, MARKS, OTHER_KINDS, UNMAKEABLE  # noqa: E402
 from tests.country import MATTER_OF, Scene, Stage, ask  # noqa: E402
 from tests.counts import count  # noqa: E402
 from tests.outer import PERSON, START  # noqa: E402
 from tests.phone_stage import certificate, holdings, past_entry  # noqa: E402
 from tests.sdk_stage import SDK, SECRET, RunningClock, Shop, listening, open_shop, sample_module  # noqa: E402
+from tests.test_phone_express import ROW, offer_of  # noqa: E402
 
 PHONE = {"width": 390, "height": 844}
 PICTURES = os.environ.get("ELEMENT_PICTURES")  # a folder: keep a picture of each view
@@ -838,6 +842,210 @@ def test_what_is_no_counters_code_is_said_on_the_phone(pick_up: Callable[..., Ha
     assert page.evaluate("document.querySelector('huzheng-code').shadowRoot.activeElement.dataset.key") == "scan"
 
 
+# Agreeing beforehand ------------------------------------------------------------------------------------------
+
+
+def reading_an_offer(hand: Hand, look: str = "lang=zh-CN", offer: dict[str, Any] | None = None) -> Page:
+    """Show, choose Jiangsu, one of its units and a matter, and read what the register says."""
+    page = hand.open(f"express=1&{look}")
+    hand.press("before")
+    hand.press("province-32")
+    answered(hand, "offer", {"units": [ROW]})
+    hand.press(f"unit-{ROW['unit']}")
+    with page.expect_response("**/wallet/certificates"):
+        hand.press("'matter-realestate.register-marriage'")
+    answered(hand, "offer", offer or offer_of())
+    answered(hand, "holdings", json.loads(holdings(certificate(), certificate("31", "divorce", n=2))))
+    page.wait_for_selector("huzheng-code [name=certificate]")
+    return page
+
+
+def agreed_beforehand(hand: Hand, look: str = "lang=zh-CN") -> str:
+    """All of it; returns the showing for which it stands."""
+    page = reading_an_offer(hand, look)
+    page.check("[name=declaration]")
+    hand.press("agree")
+    page.wait_for_selector("huzheng-code .stands")
+    return hand.showing_id
+
+
+def standing_of(hand: Hand, showing_id: str) -> str | None:
+    with reading(hand.shop.outer.engine) as connection:
+        return standings.find(connection, showing_id)
+
+
+def focused(page: Page) -> Any:
+    return page.evaluate("document.querySelector('huzheng-code').shadowRoot.activeElement.getAttribute('data-key')")
+
+
+def test_what_was_read_beforehand_is_signed_and_is_taken_back_with_one_tap(hand: Hand) -> None:
+    page = reading_an_offer(hand)
+    before, view = hand.showing_id, page.locator("huzheng-code .view")
+    expect(hand.title()).to_have_text("请看清后再决定")
+    for text in (
+        ROW["name_zh"],
+        "不动产登记",
+        "登记日期",
+        "沪民婚发〔2024〕4号",
+        "随登记档案保存",
+        "10分钟内扫一次有效",
+    ):
+        expect(view).to_contain_text(text)
+    assert page.locator("[name=declaration]:checked").count() == 0
+    expect(page.locator("[name=certificate]")).to_have_count(1)  # of the kind that is offered
+    usable(page)
+    hand.picture("before-offer")
+    hand.press("agree")
+    expect(page.locator("huzheng-code .error")).to_have_text("请先勾选声明")
+    assert hand.count("PUT /wallet/standing") == 0
+    page.check("[name=declaration]")
+    hand.press("agree")
+    expect(page.locator("huzheng-code .stands")).to_contain_text(f"已提前同意：{ROW['name_zh']} · 不动产登记")
+    expect(page.locator("huzheng-code .stands-left")).to_have_text(re.compile(r"还剩(9|10):\d\d"))
+    assert focused(page) == "take-back"
+    page.wait_for_selector("huzheng-code .code svg")
+    usable(page)
+    hand.picture("before-stands")
+
+    showing_id, shop = hand.showing_id, hand.shop
+    assert showing_id != before, "a fresh code, so that it has its full time"
+    row, text = shop.outer.row(showing_id), standing_of(hand, showing_id)
+    assert text is not None
+    holder = open_holder(row.holder_jwt, shop.outer.app.extensions["wallet_api"].keys, province="31", now=row.opened_at)
+    found = open_standing(text, holder.device, province="31", showing_id=showing_id, now=shop.outer.clock.now())
+    assert (found.unit, found.matter) == (ROW["unit"], "realestate.register")
+    assert (found.certificate, found.declarations) == (certificate()["certificate"], ("marital_status",))
+    assert found.offer == offer_digest(offer_of()["offer"])
+
+    page.reload()
+    expect(page.locator("huzheng-code .stands")).to_contain_text(ROW["name_zh"])
+    assert hand.showing_id == showing_id
+    expect(page.locator("[data-key=before]")).to_have_count(0)
+    hand.press("take-back")
+    expect(page.locator("huzheng-code .stands")).to_have_count(0)
+    expect(page.locator("huzheng-code .says")).to_have_text("已取消。扫码之后会再问您。")
+    assert focused(page) == "before"
+    assert standing_of(hand, showing_id) is None
+    assert hand.heard("huzheng-error") == []
+
+
+def test_what_was_agreed_to_beforehand_is_over_when_its_time_is(hand: Hand) -> None:
+    agreed_beforehand(hand)
+    page = hand.page
+    # The showing under it ends as well; what is asked here is what the element says by itself.
+    page.route("**/wallet/state", lambda route: route.fulfill(status=304))
+    hand.shop.outer.clock.advance(585)
+    with page.expect_response("**/wallet/code"):
+        page.evaluate(HIDE, False)  # the server's time comes with the next code
+    expect(page.locator("huzheng-code .stands-left")).to_have_text(re.compile(r"还剩0:\d\d"))
+    expect(page.locator("huzheng-code .says")).to_have_text("提前同意已过时。扫码之后会再问您。", timeout=30_000)
+    expect(page.locator("huzheng-code .stands")).to_have_count(0)
+    hand.trouble.clear()  # the code that is over
+
+
+def test_another_request_than_the_one_agreed_to_brings_the_sheet_and_says_so(hand: Hand) -> None:
+    hand.shop.ask(agreed_beforehand(hand, "lang=en&large=1"))
+    expect(hand.title()).to_be_focused()
+    said = "What you agreed to beforehand does not cover this request. You decide."
+    expect(hand.page.locator("huzheng-code .view .note")).to_have_text(said)
+    usable(hand.page)
+    assert hand.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    hand.press("decline")
+    expect(hand.title()).to_have_text("Sent. Being checked")
+
+
+def test_going_back_from_agreeing_beforehand_is_as_near_as_going_on(pick_up: Callable[..., Hand]) -> None:
+    hand = pick_up()
+    page = reading_an_offer(hand, "lang=en&large=1")
+    showing_id = hand.showing_id
+    agree, decline = (page.locator(f"[data-key={key}]").bounding_box() for key in ("agree", "decline"))
+    assert (agree["width"], agree["height"], agree["y"]) == (decline["width"], decline["height"], decline["y"])
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    usable(page)
+    hand.picture("before-offer-en-large")
+    hand.press("decline")
+    page.wait_for_selector("huzheng-code .code svg")
+    assert (focused(page), hand.showing_id, standing_of(hand, showing_id)) == ("before", showing_id, None)
+    hand.press("before")
+    usable(page)
+    hand.press("province-34")
+    answered(hand, "offer", {"units": []})
+    expect(page.locator("huzheng-code .view")).to_contain_text("No unit in Anhui takes an answer beforehand.")
+    hand.press("back")
+    expect(hand.title()).to_have_text("Agree beforehand")
+    assert focused(page) == "title"
+    hand.press("province-33")
+    answered(hand, "offer", {"reason": "SCOPE_NOT_LISTED"})
+    expect(page.locator("huzheng-code .error")).not_to_be_empty()
+    hand.press("retry")
+    answered(
+        hand,
+        "offer",
+        {"units": [{**ROW, "unit": f"12330102MB99991{n:02d}X", "name_en": f"Centre {n}."} for n in range(12)]},
+    )
+    page.fill("[data-key=find]", "centre 7.")
+    expect(page.locator("huzheng-code .options button")).to_have_count(1)
+    usable(page)
+    hand.press("back")
+    hand.press("back")
+    page.wait_for_selector("huzheng-code .code svg")
+    hand.trouble = [each for each in hand.trouble if "/wallet/offer" not in each]  # the refusal
+
+
+def test_a_counter_that_asks_meanwhile_ends_agreeing_beforehand(hand: Hand) -> None:
+    reading_an_offer(hand)
+    hand.shop.ask(hand.showing_id)
+    expect(hand.title()).to_have_text("有窗口请求查看您的证照")
+    expect(hand.page.locator("huzheng-code .view .note")).to_have_count(0)
+
+
+def test_agreeing_beforehand_goes_by_keyboard_alone(hand: Hand) -> None:
+    page = hand.open("lang=zh-CN&express=1")
+
+    def press(wanted: str, key: str = "Enter") -> None:
+        """Tab until it has the focus, as somebody without a pointer does."""
+        for _ in range(40):
+            if (focused(page) if page.evaluate("document.activeElement.localName") == "huzheng-code" else "") == wanted:
+                page.keyboard.press(key)
+                return
+            page.keyboard.press("Tab")
+        raise AssertionError(f"{wanted} is not reached by Tab")
+
+    press("before")
+    expect(hand.title()).to_be_focused()
+    expect(page.locator("huzheng-code .says")).to_have_text("提前同意")
+    press("province-32")
+    expect(page.locator("huzheng-code .says")).to_have_text("哪个单位？")
+    answered(hand, "offer", {"units": [{**ROW, "matters": ROW["matters"][:1]}]})  # one matter: nothing to choose
+    page.wait_for_selector("huzheng-code .options")
+    with page.expect_response("**/wallet/certificates"):
+        press(f"unit-{ROW['unit']}")
+    answered(hand, "offer", offer_of())
+    answered(hand, "holdings", json.loads(holdings(certificate())))
+    page.wait_for_selector("huzheng-code [name=certificate]")
+    assert focused(page) == "title"  # what came later took nobody's place away
+    press("declare-marital_status", "Space")
+    press("agree")
+    page.wait_for_selector("huzheng-code .stands")
+    assert focused(page) == "take-back"
+    page.keyboard.press("Enter")
+    expect(page.locator("huzheng-code .stands")).to_have_count(0)
+
+
+def test_without_a_certificate_there_is_nothing_to_agree_to_beforehand(hand: Hand) -> None:
+    page = hand.open("lang=zh-CN&express=1")
+    hand.press("before")
+    hand.press("province-32")
+    answered(hand, "offer", {"units": [{**ROW, "matters": ROW["matters"][:1]}]})
+    with page.expect_response("**/wallet/certificates"):
+        hand.press(f"unit-{ROW['unit']}")
+    answered(hand, "offer", offer_of())
+    answered(hand, "holdings", json.loads(holdings(certificate("31", "divorce"))))
+    expect(page.locator("huzheng-code .view")).to_contain_text("没有查到可用的结婚证，不能提前同意")
+    expect(page.locator("[data-key=agree]")).to_have_count(0)
+    expect(page.locator("[data-key=back]")).to_be_visible()
+
+
 def film(path: Path, text: str) -> None:
     """What a phone's camera sees in front of a counter's screen that shows `text`."""
     code = np.array(
@@ -888,6 +1096,9 @@ def test_the_phones_camera_reads_the_counters_code(chromium: Browser, served: tu
     ("script", "told"),
     [
         ("delete window.BarcodeDetector;", "This browser cannot scan codes with the camera."),
+        (OTHER_KINDS, "This browser cannot scan codes with the camera."),
+        (UNMAKEABLE, "This browser cannot scan codes with the camera."),
+        (BLIND, "This browser cannot scan codes with the camera."),
         (CLOSED, "The camera did not open; perhaps it was not allowed."),
     ],
 )
@@ -898,7 +1109,9 @@ def test_a_phone_that_cannot_scan_says_why_and_takes_the_text(
     hand.context.add_init_script(script)
     page = hand.open("lang=en")
     hand.press("scan")
-    expect(page.locator("huzheng-code .view .note")).to_have_text(told)
+    expect(page.locator("huzheng-code .view .note")).to_have_text(told, timeout=20_000)
+    if script == BLIND:
+        assert page.evaluate("window.camera.getTracks()[0].readyState") == "ended"
     expect(page.locator("huzheng-code video")).to_have_count(0)
     usable(page)
     seen = seal_invitation(DESK_KEY, window="32-R1", request_id=new_id(), now=hand.shop.outer.clock.now())

@@ -8,14 +8,27 @@ import { t } from "/phone/static/look.js";
 const PREFIX = "YRDC:";
 const LOOK_MS = 700;
 const FRAME_MS = 250;
+const MOST_FAILURES = 12; // frames in a row that the reader could not read at all: three seconds
 // What these mean for a code that the citizen has shown is something else.
 const WORDS = { CODE_ALREADY_USED: "scan.error.first", CODE_EXPIRED: "scan.error.over", CODE_MALFORMED: "scan.error.kind" };
 
+/** A reader of QR codes, or null: some browsers have the class, but not this format, or nothing behind the class. */
+async function codeReader() {
+  try {
+    const Reader = window.BarcodeDetector;
+    if (Reader.getSupportedFormats && !(await Reader.getSupportedFormats()).includes("qr_code")) return null;
+    return new Reader({ formats: ["qr_code"] });
+  } catch (problem) {
+    return null;
+  }
+}
+
 /** The view. `redraw()` draws the page again; `taken()` is called when the counter has this phone; `back()` leaves. */
 export function counterScan({ redraw, taken, back }) {
-  let camera = "BarcodeDetector" in window && Boolean(navigator.mediaDevices);
+  let lack = "BarcodeDetector" in window && navigator.mediaDevices ? "" : "scan.unable"; // why there is no camera here
   let running = true;
-  let opening = null; // the camera, once it was asked for
+  let reader = null; // the reader of codes, once it was asked for
+  let opening = null; // the camera, the same
   let text = "";
   let told = ""; // "scan.busy" and then "scan.taken" while a code is on its way
   let error = () => "";
@@ -67,24 +80,42 @@ export function counterScan({ redraw, taken, back }) {
   }
 
   async function look(video) {
+    if (!reader) reader = codeReader();
+    const eye = await reader; // before the camera: none is opened for nothing
+    if (!eye) {
+      without("scan.unable", video);
+      return;
+    }
     try {
       if (!opening) opening = navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
       video.srcObject = await opening;
       if (!running) release();
       await video.play();
     } catch (problem) {
-      if (!running || !video.isConnected) return; // another view has come meanwhile
-      camera = false;
-      redraw();
+      without("scan.closed", video);
       return;
     }
-    const detector = new window.BarcodeDetector({ formats: ["qr_code"] });
-    while (running && video.isConnected) {
-      const found = told ? [] : await detector.detect(video).catch(() => []);
-      const mine = found.find((each) => each.rawValue.startsWith(PREFIX));
-      if (mine) send(mine.rawValue);
+    let failures = 0;
+    while (running && video.isConnected && failures < MOST_FAILURES) {
+      try {
+        const found = told ? [] : await eye.detect(video);
+        failures = 0;
+        const mine = found.find((each) => each.rawValue.startsWith(PREFIX));
+        if (mine) send(mine.rawValue);
+      } catch (problem) {
+        failures += 1;
+      }
       await new Promise((done) => setTimeout(done, FRAME_MS));
     }
+    if (failures === MOST_FAILURES) without("scan.unable", video);
+  }
+
+  /** Go on without the camera, and say why. */
+  function without(why, video) {
+    if (!running || !video.isConnected) return; // another view has come meanwhile
+    release(); // it may be open, and only the picture failed
+    lack = why;
+    redraw();
   }
 
   function release() {
@@ -121,7 +152,7 @@ export function counterScan({ redraw, taken, back }) {
       return [
         el("h1", { class: "centre", tabindex: "-1" }, t("scan.title")),
         el("p", { class: "centre soft" }, t("scan.lead")),
-        ...(camera ? finder() : []),
+        ...(lack ? [el("p", { class: "note warn", role: "status" }, t(lack))] : finder()),
         form(),
         el("button", { type: "button", class: "button quiet", click: back }, t("scan.back")),
       ];

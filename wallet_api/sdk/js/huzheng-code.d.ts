@@ -78,6 +78,38 @@ export interface PastAnswer {
   earlier: string | null;
 }
 
+/** A thing that a unit does with a certificate of a type, and a unit that takes an answer before the scan. */
+export interface Matter {
+  slug: string;
+  type: string;
+  name: Both;
+}
+
+export interface Unit {
+  unit: string;
+  name: Both;
+  place: Both;
+  matters: Matter[];
+}
+
+/** What your server answers to GET /offer: `units` or `offer`, once `done`. `offer` is as GET /v1/offers/{id} tells it. */
+export interface OfferAnswer {
+  done: boolean;
+  units: Unit[] | null;
+  offer: Record<string, unknown> | null;
+}
+
+/** What your server answers to GET /certificates. */
+export interface CertificatesAnswer {
+  holdings: {
+    certificates: { certificate: string; type: string; number: string; authority: string; status: string }[];
+    silent: string[];
+  } | null;
+}
+
+/** What your server answers to GET, PUT and DELETE /standing. `until` is when the signed answer itself ends. */
+export type StandingState = { stands: false } | { stands: true; until: string; unit?: Both; matter?: Both };
+
 export type State =
   | "OPEN"
   | "CLAIMED"

@@ -26,9 +26,20 @@
 //   GET  /history                                → {done, entries, silent, earlier}
 //   POST /objection   {device, entry, kind, text} → {}        GET /objection → {number}: null until it has arrived
 //
+// and, with the attribute `express` (agree before the scan, to one unit in one matter; once, 15 minutes at most):
+//
+//   POST /offer       {desk, unit, matter, type} → {}: the units of a province (the last three null), or the words of one
+//   GET  /offer                      → {done, units, offer}: `units` or `offer`, as the register words it
+//   POST /certificates {device}      → {}: look for the person's certificates
+//   GET  /certificates               → {holdings}: null until the provinces have answered
+//   PUT  /standing    {standing}     → {stands, until, unit, matter}
+//   GET  /standing                   → the same; {stands: false} where nothing stands
+//   DELETE /standing                 → the same: it is taken back
+//
 // Attributes: base, account (your opaque name for the signed-in person: each has a device key of its own), lang ("zh-CN" or
-// "en"; by default the page's), large, view ("history" in place of showing), manual (wait for show()), stylesheet (where huzheng-code.css lies, for browsers that
-// cannot construct style sheets). Property: fetcher, to replace the line (CSRF tokens, a native bridge).
+// "en"; by default the page's), large, view ("history" in place of showing), manual (wait for show()),
+// express (offer to agree before the scan), stylesheet (where huzheng-code.css lies, for browsers that cannot construct
+// style sheets). Property: fetcher, to replace the line (CSRF tokens, a native bridge).
 // Events: huzheng-state {state, version, reason, result}, huzheng-error {code, sentence, next, requestId, offline, facts}.
 //
 // Time is the server's. The phone's clock is read for one purpose: to tell the citizen that it is wrong.
@@ -137,6 +148,35 @@ const WORDS = {
     "scan.error.first": "另一部手机先扫了这个码。请扫窗口的下一个码。",
     "scan.error.over": "这个码已经过期。请扫窗口现在显示的码。",
     "scan.error.kind": "这不是窗口的码。",
+    "province.31": "上海市",
+    "province.32": "江苏省",
+    "province.33": "浙江省",
+    "province.34": "安徽省",
+    "before.link": "提前同意，扫码不用等",
+    "before.title": "提前同意",
+    "before.lead": "先选好要去哪里、办什么事，看清要提供什么，再决定。只用于一次扫码。",
+    "before.province": "窗口在哪个省市？",
+    "before.unit": "哪个单位？",
+    "before.find": "按名称查找",
+    "before.none": "{province}没有可以提前同意的单位。请照常出示，扫码后再同意。",
+    "before.nothing": "这里没有这个名称的单位。",
+    "before.matter": "办什么事？",
+    "before.busy": "正在查询登记的内容……",
+    "before.read": "请看清后再决定",
+    "before.read.lead": "这个单位的窗口扫您的码，请求的正是下面这些，就直接提供，不再点选数字。请求别的，仍要由您同意。",
+    "before.window": "本单位的任一窗口",
+    "before.lacking": "没有查到可用的{type}，不能提前同意。请照常出示。",
+    "before.good": "有效多久",
+    "before.good.note": "{n}分钟内扫一次有效，到时自动作废。扫码之前随时可以取消。",
+    "before.back": "返回",
+    "before.code": "返回我的码",
+    "stands.line": "已提前同意：{what}",
+    "stands.left": "还剩{time}",
+    "stands.back": "取消提前同意",
+    "stands.gone": "已取消。扫码之后会再问您。",
+    "stands.over": "提前同意已过时。扫码之后会再问您。",
+    "stands.safe": "码里没有您的姓名、号码和证照。提前同意之外的请求，扫码后仍要由您同意。",
+    "sheet.other": "这次请求不在您提前同意的范围内，由您决定。",
     "past.title": "谁看过我的证照",
     "past.lead": "谁请求过您的证照，每一次都在这里；四地的应用和窗口都包括。",
     "past.busy": "正在查询四地的记录……",
@@ -276,6 +316,35 @@ const WORDS = {
     "scan.error.first": "Another phone was first. Please scan the counter's next code.",
     "scan.error.over": "That code is over. Please scan the one that the counter shows now.",
     "scan.error.kind": "That is not a counter's code.",
+    "province.31": "Shanghai",
+    "province.32": "Jiangsu",
+    "province.33": "Zhejiang",
+    "province.34": "Anhui",
+    "before.link": "Agree beforehand, no waiting after the scan",
+    "before.title": "Agree beforehand",
+    "before.lead": "Choose where you are going and what for, read what will be asked, and decide. It is good for one scan only.",
+    "before.province": "Where is the counter?",
+    "before.unit": "Which unit?",
+    "before.find": "Find by name",
+    "before.none": "No unit in {province} takes an answer beforehand. Please show your code as usual and agree after the scan.",
+    "before.nothing": "No unit has this name here.",
+    "before.matter": "What for?",
+    "before.busy": "Asking the register…",
+    "before.read": "Read, then decide",
+    "before.read.lead": "If a window of this unit scans your code and asks for exactly this, it is given at once: you tap no digits then. Anything else is still asked of you.",
+    "before.window": "Any window of this unit",
+    "before.lacking": "No {type} of yours was found, so there is nothing to agree to beforehand. Please show your code as usual.",
+    "before.good": "How long it is good",
+    "before.good.note": "For one scan, within {n} minutes; after that it is worth nothing. Until the scan you can take it back.",
+    "before.back": "Back",
+    "before.code": "Back to my code",
+    "stands.line": "Agreed beforehand: {what}",
+    "stands.left": "{time} left",
+    "stands.back": "Take it back",
+    "stands.gone": "Taken back. You will be asked after the scan.",
+    "stands.over": "What you agreed to beforehand is over. You will be asked after the scan.",
+    "stands.safe": "The code holds no name, no number and no certificate. Anything but what you agreed to is asked of you after the scan.",
+    "sheet.other": "What you agreed to beforehand does not cover this request. You decide.",
     "past.title": "Who saw my certificates",
     "past.lead": "Everybody who asked about your certificates is here, whichever of the four apps you showed.",
     "past.busy": "Asking the four provinces…",
@@ -602,6 +671,12 @@ function newChoice() {
   return { digits: null, certificate: null, touched: false, declared: new Set(), since: performance.now(), error: null, busy: false };
 }
 
+/** m:ss */
+function clockOf(seconds) {
+  const rest = String(Math.max(0, seconds % 60));
+  return Math.max(0, Math.floor(seconds / 60)) + ":" + (rest.length < 2 ? "0" + rest : rest);
+}
+
 /** The certificates that this request may be answered with: of its kind, valid ones first. */
 function offered(data) {
   const fitting = data.holdings ? data.holdings.certificates.filter((each) => each.type === data.sheet.type) : [];
@@ -622,6 +697,7 @@ function sheetView(data, choice, say, act) {
   return [
     heading(say.t("sheet.title")),
     el("p", { class: "soft" }, say.t("sheet.lead")),
+    act.other ? el("p", { class: "note" }, say.t("sheet.other")) : null,
     el("p", { class: "left figures" }),
     part(
       say.t("sheet.who"),
@@ -631,18 +707,27 @@ function sheetView(data, choice, say, act) {
     ),
     part(say.t("sheet.what"), el("p", { class: "strong" }, say.named(sheet.matter, "name")), cause(sheet, say)),
     which(data, choice, say),
-    part(say.t("sheet.fields"), list(sheet.fields.map((each) => say.named(each, "label")), "yes")),
-    sheet.not_given.length ? part(say.t("sheet.never"), list(sheet.not_given.map(say.side), "no")) : null,
-    part(
-      say.t("sheet.why"),
-      el("p", {}, say.named(sheet, "basis")),
-      el("p", { class: "soft" }, say.t("sheet.clause") + " " + sheet.clause)
-    ),
-    part(say.t("sheet.kept"), el("p", {}, say.named(sheet, "retention"))),
+    ...given(sheet, say),
     digits(sheet, choice, say),
     declarations(sheet, choice, say),
+    ...answers(choice, say, act),
+  ];
+}
+
+/** What is given and what is not, why it may be, and how long it is kept: the register's words. */
+function given(sheet, say) {
+  return [
+    part(say.t("sheet.fields"), list(sheet.fields.map((each) => say.named(each, "label")), "yes")),
+    sheet.not_given.length ? part(say.t("sheet.never"), list(sheet.not_given.map(say.side), "no")) : null,
+    part(say.t("sheet.why"), el("p", {}, say.named(sheet, "basis")), el("p", { class: "soft" }, say.t("sheet.clause") + " " + sheet.clause)),
+    part(say.t("sheet.kept"), el("p", {}, say.named(sheet, "retention"))),
+  ];
+}
+
+/** Two answers of one size: agreeing is not made easier than declining. */
+function answers(choice, say, act) {
+  return [
     el("p", { class: "error", role: "alert" }, choice.busy ? say.t("sheet.sending") : choice.error ? choice.error(say) : ""),
-    // Two answers of one size: agreeing is not made easier than declining.
     el(
       "div",
       { class: "two" },
@@ -653,7 +738,7 @@ function sheetView(data, choice, say, act) {
 }
 
 function heading(words) {
-  return el("h2", { tabindex: "-1", class: "title" }, words);
+  return el("h2", { tabindex: "-1", class: "title", "data-key": "title" }, words);
 }
 
 function part(title, ...children) {
@@ -672,7 +757,7 @@ function list(items, shape) {
   return el("ul", { class: "ticks " + shape }, ...items.map((each) => el("li", {}, icon(shape), el("span", {}, each))));
 }
 
-function which(data, choice, say) {
+function which(data, choice, say, none) {
   const kind = say.t("type." + data.sheet.type);
   const box = el("fieldset", { class: "part", "data-part": "certificate" }, el("legend", {}, say.t("sheet.which")), el("p", { class: "strong" }, kind));
   if (!data.holdings) {
@@ -682,7 +767,7 @@ function which(data, choice, say) {
   const found = offered(data);
   if (found.length === 1 && !choice.touched) choice.certificate = found[0].certificate;
   if (found.length > 1) add(box, [el("p", { class: "soft" }, say.t("sheet.pick"))]);
-  if (!found.length) add(box, [el("p", {}, say.t("sheet.none", { type: kind }))]);
+  if (!found.length) add(box, [el("p", {}, say.t(none || "sheet.none", { type: kind }))]);
   for (const each of found) {
     const input = radio("certificate", each.certificate, choice.certificate, () => {
       choice.certificate = each.certificate;
@@ -762,11 +847,23 @@ function facts(state, sheet, gave, say) {
 const COUNTER_PREFIX = "YRDC:";
 const AGAIN_MS = 700; // between two looks at what becomes of something
 const FRAME_MS = 250;
+const MOST_FAILURES = 12; // frames in a row that the reader could not read at all: three seconds
 // What these mean for a code that the citizen has shown is something else.
 const SCAN_WORDS = { CODE_ALREADY_USED: "scan.error.first", CODE_EXPIRED: "scan.error.over", CODE_MALFORMED: "scan.error.kind" };
 
 function pause(ms) {
   return new Promise((done) => setTimeout(done, ms));
+}
+
+/** A reader of QR codes, or null: some browsers have the class, but not this format, or nothing behind the class. */
+async function codeReader() {
+  try {
+    const Reader = window.BarcodeDetector;
+    if (Reader.getSupportedFormats && !(await Reader.getSupportedFormats()).includes("qr_code")) return null;
+    return new Reader({ formats: ["qr_code"] });
+  } catch (problem) {
+    return null;
+  }
 }
 
 /** The phone reads the counter's code: by camera where the browser has a reader (BarcodeDetector), else as a text. */
@@ -776,7 +873,8 @@ class Scan {
     this._act = act;
     this._lack = "BarcodeDetector" in window && navigator.mediaDevices ? "" : "scan.unable"; // why there is no camera here
     this._running = true;
-    this._opening = null; // the camera, once it was asked for
+    this._reader = null; // the reader of codes, once it was asked for
+    this._opening = null; // the camera, the same
     this._text = "";
     this._told = ""; // "scan.busy", then "scan.taken", while a code is on its way
     this._error = null; // (say) → words
@@ -819,25 +917,42 @@ class Scan {
   }
 
   async _watch(video) {
+    if (!this._reader) this._reader = codeReader();
+    const reader = await this._reader; // before the camera: none is opened for nothing
+    if (!reader) {
+      this._without("scan.unable", video);
+      return;
+    }
     try {
       if (!this._opening) this._opening = navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
       video.srcObject = await this._opening;
       if (!this._running) this._release();
       await video.play();
     } catch (problem) {
-      if (!this._running || !video.isConnected) return; // another view has come meanwhile
-      this._release(); // it may be open, and only the picture failed
-      this._lack = "scan.closed";
-      this._act.changed();
+      this._without("scan.closed", video);
       return;
     }
-    const detector = new window.BarcodeDetector({ formats: ["qr_code"] });
-    while (this._running && video.isConnected) {
-      const found = this._told ? [] : await detector.detect(video).catch(() => []);
-      const mine = found.find((each) => each.rawValue.startsWith(COUNTER_PREFIX));
-      if (mine) this._send(mine.rawValue);
+    let failures = 0;
+    while (this._running && video.isConnected && failures < MOST_FAILURES) {
+      try {
+        const found = this._told ? [] : await reader.detect(video);
+        failures = 0;
+        const mine = found.find((each) => each.rawValue.startsWith(COUNTER_PREFIX));
+        if (mine) this._send(mine.rawValue);
+      } catch (problem) {
+        failures += 1;
+      }
       await pause(FRAME_MS);
     }
+    if (failures === MOST_FAILURES) this._without("scan.unable", video);
+  }
+
+  /** Go on without the camera, and say why. */
+  _without(lack, video) {
+    if (!this._running || !video.isConnected) return; // another view has come meanwhile
+    this._release(); // it may be open, and only the picture failed
+    this._lack = lack;
+    this._act.changed();
   }
 
   _release() {
@@ -887,6 +1002,242 @@ class Scan {
     this._error = words;
     if (this._running) this._act.changed();
   }
+}
+
+// Agreeing beforehand -------------------------------------------------------------------------------------------
+
+const PROVINCES = ["31", "32", "33", "34"];
+const MANY_UNITS = 8; // from then on they can be searched by name
+
+/**
+ * Agree before the scan: province, unit, matter, then the register's words about it, the choice and the answer.
+ *
+ * `ask(method, path, body)` asks your server, `device()` gives the key's public half, `changed()` draws again, `running()` says
+ * whether anybody still looks, `good()` for how many minutes an answer is good, `agree(answer)` signs and hands in, `back()`.
+ */
+class Before {
+  constructor(act) {
+    this._act = act;
+    this._steps = ["province"]; // where "back" leads; the last one stands on the page
+    this._desk = "";
+    this._units = null;
+    this._unit = null;
+    this._words = null; // the offer
+    this._holdings = null;
+    this._choice = newChoice();
+    this._failure = null; // {problem, again}
+    this._wanted = "";
+    this._asked = 0; // answers to earlier questions are not waited for any more
+  }
+
+  get step() {
+    return this._steps[this._steps.length - 1];
+  }
+
+  // Asking the register
+
+  async _question(unit, matter, type) {
+    this._asked += 1;
+    const mine = this._asked;
+    await this._act.ask("POST", "/offer", { desk: this._desk, unit, matter, type });
+    while (mine === this._asked && this._act.running()) {
+      const got = (await this._act.ask("GET", "/offer")).body;
+      if (got.done) return mine === this._asked ? got : null;
+      await pause(AGAIN_MS);
+    }
+    return null;
+  }
+
+  /** Do something that may fail; what fails stands in the view with a button that does it again. */
+  async _attempt(work) {
+    this._failure = null;
+    this._act.changed();
+    const mine = this._steps.length;
+    try {
+      await work();
+    } catch (problem) {
+      if (mine === this._steps.length) this._failure = { problem, again: () => this._attempt(work) };
+    }
+    this._act.changed();
+  }
+
+  _chooseProvince(code) {
+    Object.assign(this, { _desk: code, _units: null, _wanted: "" });
+    this._steps.push("unit");
+    this._attempt(async () => {
+      const got = await this._question(null, null, null);
+      if (got) this._units = got.units;
+    });
+  }
+
+  _chooseUnit(unit) {
+    this._unit = unit;
+    if (unit.matters.length === 1) this._chooseMatter(unit.matters[0]);
+    else {
+      this._steps.push("matter");
+      this._act.changed();
+    }
+  }
+
+  _chooseMatter(matter) {
+    Object.assign(this, { _words: null, _choice: newChoice() });
+    this._steps.push("offer");
+    this._attempt(async () => {
+      const found = this._lookUp();
+      found.catch(() => null); // it is waited for below; meanwhile its failure is nobody's
+      const got = await this._question(this._unit.unit, matter.slug, matter.type);
+      if (!got) return;
+      this._words = got.offer;
+      this._act.changed();
+      this._holdings = await found;
+    });
+  }
+
+  async _lookUp() {
+    if (this._holdings) return this._holdings;
+    await this._act.ask("POST", "/certificates", { device: await this._act.device() });
+    while (this._act.running()) {
+      const got = (await this._act.ask("GET", "/certificates")).body;
+      if (got.holdings) return got.holdings;
+      await pause(AGAIN_MS);
+    }
+    return null;
+  }
+
+  back() {
+    if (this._choice.busy) return; // signing is not interrupted
+    this._asked += 1;
+    this._failure = null;
+    this._steps.pop();
+    if (this._steps.length) this._act.changed();
+    else this._act.back();
+  }
+
+  async _agree() {
+    const lack = this._holdings ? lacking(this._data(), this._choice) : "looking";
+    if (lack) {
+      this._refuse((say) => say.t("sheet.need." + lack), lack === "looking" ? "certificate" : lack);
+      return;
+    }
+    Object.assign(this._choice, { busy: true, error: null });
+    this._act.changed();
+    const words = this._words;
+    try {
+      await this._act.agree({
+        unit: words.unit.uscc,
+        matter: words.matter.slug,
+        certificate: this._choice.certificate,
+        declarations: words.declarations.map((each) => each.slug),
+        offer: await offerDigest(words), // of the very words that stood in this view
+      });
+    } catch (problem) {
+      const failure = problem instanceof Failure ? problem : new Failure(null, 0, "error.key");
+      this._refuse((say) => (failure.words(say) + " " + failure.next(say)).trim(), null);
+    }
+  }
+
+  _refuse(words, anchor) {
+    Object.assign(this._choice, { busy: false, error: words });
+    this._act.changed(anchor);
+  }
+
+  // Drawing
+
+  view(say) {
+    const drawn = this._drawn(say);
+    if (this.step === "offer" && this._possible()) return drawn;
+    const word = say.t(this.step === "province" ? "before.code" : "before.back");
+    return drawn.concat(button(word, () => this.back(), { class: "quiet", "data-key": "back" }));
+  }
+
+  _drawn(say) {
+    if (this.step === "province") return this._provinceStep(say);
+    if (this.step === "unit") return this._unitStep(say);
+    return this.step === "matter" ? this._matterStep(say) : this._offerStep(say);
+  }
+
+  _provinceStep(say) {
+    const rows = PROVINCES.map((code) => option(say.t("province." + code), "", "province-" + code, () => this._chooseProvince(code)));
+    return [heading(say.t("before.title")), el("p", { class: "soft" }, say.t("before.lead")), el("h3", {}, say.t("before.province")), options(rows)];
+  }
+
+  _unitStep(say) {
+    const province = say.t("province." + this._desk);
+    const none = say.t("before.none", { province });
+    const rest = this._units === null || this._failure ? this._waiting(say) : this._units.length ? this._unitList(say) : [el("p", { class: "part" }, none)];
+    return [heading(say.t("before.unit")), el("p", { class: "soft" }, province), ...rest];
+  }
+
+  _unitList(say) {
+    const box = el("div", { "aria-live": "polite" });
+    const show = () => {
+      const rows = this._units.filter((each) => (each.name.zh + "\n" + each.name.en).toLowerCase().includes(this._wanted.toLowerCase()));
+      const found = rows.map((each) => option(say.side(each.name), say.side(each.place), "unit-" + each.unit, () => this._chooseUnit(each)));
+      fill(box, rows.length ? options(found) : el("p", { class: "part" }, say.t("before.nothing")));
+    };
+    show();
+    if (this._units.length <= MANY_UNITS) return [box];
+    const field = el("input", { type: "search", id: "find", autocomplete: "off", spellcheck: "false", "data-key": "find" });
+    field.value = this._wanted;
+    field.addEventListener("input", () => {
+      this._wanted = field.value.trim();
+      show();
+    });
+    return [el("label", { for: "find" }, say.t("before.find")), field, box];
+  }
+
+  _matterStep(say) {
+    const rows = this._unit.matters.map((each) =>
+      option(say.side(each.name), say.t("type." + each.type), "matter-" + each.slug + "-" + each.type, () => this._chooseMatter(each))
+    );
+    return [heading(say.t("before.matter")), el("p", { class: "soft" }, say.side(this._unit.name)), options(rows)];
+  }
+
+  _offerStep(say) {
+    const words = this._words;
+    if (!words || this._failure) return [heading(say.t("before.read")), ...this._waiting(say)];
+    return [
+      heading(say.t("before.read")),
+      el("p", { class: "soft" }, say.t("before.read.lead")),
+      part(
+        say.t("sheet.who"),
+        el("p", { class: "strong" }, say.named(words.unit, "name")),
+        el("p", {}, say.named(words, "place")),
+        el("p", {}, say.t("before.window"))
+      ),
+      part(say.t("sheet.what"), el("p", { class: "strong" }, say.named(words.matter, "name"))),
+      which(this._data(), this._choice, say, "before.lacking"),
+      ...given(words, say),
+      part(say.t("before.good"), el("p", {}, say.t("before.good.note", { n: this._act.good() }))),
+      ...(this._possible() ? [declarations(words, this._choice, say), ...answers(this._choice, say, { agree: () => this._agree(), decline: this._act.back })] : []),
+    ];
+  }
+
+  _data() {
+    return { sheet: this._words, holdings: this._holdings };
+  }
+
+  /** Whether there is something to decide: without a certificate there is nothing to agree to. */
+  _possible() {
+    return Boolean(this._words && !this._failure && (!this._holdings || offered(this._data()).length));
+  }
+
+  _waiting(say) {
+    if (!this._failure) return [el("p", { class: "part", role: "status" }, say.t("before.busy"))];
+    const problem = this._failure.problem;
+    return [
+      el("p", { class: "error", role: "alert" }, (problem.words(say) + " " + problem.next(say)).trim()),
+      button(say.t("error.retry"), this._failure.again, { "data-key": "retry" }),
+    ];
+  }
+}
+
+function options(rows) {
+  return el("ul", { class: "options" }, ...rows);
+}
+
+function option(name, more, key, click) {
+  return el("li", {}, el("button", { type: "button", class: "quiet", "data-key": key, click }, el("b", {}, name), more ? el("span", { class: "soft" }, more) : null));
 }
 
 // The history ---------------------------------------------------------------------------------------------------
@@ -1092,7 +1443,7 @@ const LIVE = ["OPEN", "CLAIMED", "ANSWERED", "CONSENTED", "WITHDRAWING", "UNDETE
  */
 export class HuzhengCode extends HTMLElement {
   static get observedAttributes() {
-    return ["lang", "large", "account", "base", "view"];
+    return ["lang", "large", "account", "base", "view", "express"];
   }
 
   constructor() {
@@ -1189,6 +1540,8 @@ export class HuzhengCode extends HTMLElement {
     this._twin = null; // {spaced, until}
     this._noted = 0; // minutes of a wrong clock that the page was told of
     this._past = null; // the history, while that is what is seen
+    this._before = null; // agreeing beforehand, while that is what is seen
+    this._stands = null; // {until, unit, matter}: what was agreed to beforehand
     this._endScan();
   }
 
@@ -1223,6 +1576,7 @@ export class HuzhengCode extends HTMLElement {
       if (live && known) {
         this._tag = got.tag;
         await this._read(got.body);
+        if (this.hasAttribute("express")) await this._seeStands(round);
         return false;
       }
       if (this.hasAttribute("manual")) {
@@ -1272,7 +1626,10 @@ export class HuzhengCode extends HTMLElement {
 
   _tick() {
     if (!this._state || !this._ticking || document.hidden) return;
-    if (this._state.state === "OPEN") this._countdown();
+    if (this._state.state === "OPEN") {
+      this._countdown();
+      this._standsLeft();
+    }
     if (this._state.state === "CLAIMED") this._timeLeft();
   }
 
@@ -1452,6 +1809,7 @@ export class HuzhengCode extends HTMLElement {
       back: () => {
         this._endScan();
         this._render();
+        this._resume(); // the screen stays lit again
         this._focus('[data-key="scan"]');
       },
     });
@@ -1461,6 +1819,101 @@ export class HuzhengCode extends HTMLElement {
   _endScan() {
     if (this._scan) this._scan.stop();
     this._scan = null;
+  }
+
+  // Inside: agreeing beforehand
+
+  _beginBefore() {
+    const account = this._account();
+    const before = new Before({
+      ask: (method, path, body) => this._ask(method, path, body),
+      device: async () => (await deviceFor(account)).jwk,
+      changed: (anchor) => {
+        if (this._before !== before) return;
+        this._render();
+        if (anchor) this._focus('[data-part="' + anchor + '"] input');
+      },
+      running: () => this._before === before && this.isConnected,
+      good: () => Math.floor(Math.min(STANDING_LIFE_S, (Date.parse(this._state.expires_at) - Date.parse(this._state.opened_at)) / 1000) / 60),
+      agree: (answer) => this._stand(account, answer),
+      back: () => this._endBefore("before"),
+    });
+    this._before = before;
+    this._render();
+  }
+
+  /** The code again, with the focus on what leads on from there. */
+  _endBefore(key) {
+    this._before = null;
+    this._render();
+    this._resume();
+    this._focus('[data-key="' + key + '"]');
+  }
+
+  /** Sign for a fresh showing, which has its full time, and hand in. */
+  async _stand(account, answer) {
+    const before = this._before;
+    let round = this._round;
+    const device = await deviceOf(account);
+    if (!device) throw new Failure(null, 0, "error.key");
+    const opened = (await this._ask("POST", "/show", { device: device.jwk })).body;
+    if (round !== this._round) return; // somebody else has signed in meanwhile
+    this._forget();
+    round = this._round;
+    this._before = before;
+    this._take(opened);
+    const text = await signStanding(device, opened.who, Object.assign({ showing: opened.showing_id }, answer), this._line.now());
+    const stands = (await this._ask("PUT", "/standing", { standing: text })).body;
+    if (round !== this._round) return;
+    this._stands = stands.stands ? stands : null;
+    this._endBefore("take-back");
+  }
+
+  async _seeStands(round) {
+    const stands = (await this._ask("GET", "/standing")).body;
+    if (round !== this._round) return;
+    this._stands = stands.stands ? stands : null;
+    this._render();
+  }
+
+  async _takeBack() {
+    const round = this._round;
+    try {
+      await this._ask("DELETE", "/standing");
+      if (round === this._round) this._standsNoMore("stands.gone");
+    } catch (problem) {
+      this._tell(problem); // asked in this very moment: the next look shows what for
+      this._say((problem.words(this._words()) + " " + problem.next(this._words())).trim());
+      this._look();
+    }
+  }
+
+  _standsNoMore(key) {
+    this._stands = null;
+    this._render();
+    this._says.textContent = this._words().t(key);
+    if (!this.shadowRoot.activeElement) this._focus('[data-key="before"]');
+  }
+
+  _standsLine(say) {
+    const what = [this._stands.unit, this._stands.matter].map(say.side).filter(Boolean).join(" · ");
+    return el(
+      "section",
+      { class: "part stands" },
+      el("p", {}, icon("yes"), el("span", {}, say.t("stands.line", { what }))),
+      el("p", { class: "stands-left figures" }),
+      button(say.t("stands.back"), () => this._takeBack(), { class: "quiet", "data-key": "take-back" })
+    );
+  }
+
+  /** How long it still stands: until its own end or the code's, whichever is first. */
+  _standsLeft() {
+    if (!this._stands) return;
+    const end = Math.min(Date.parse(this._stands.until), Date.parse(this._state.expires_at));
+    const seconds = Math.floor((end - this._line.now()) / 1000);
+    const left = this._view.querySelector(".stands-left");
+    if (seconds <= 0) this._standsNoMore("stands.over");
+    else if (left) left.textContent = this._words().t("stands.left", { time: clockOf(seconds) });
   }
 
   // Inside: drawing
@@ -1478,7 +1931,9 @@ export class HuzhengCode extends HTMLElement {
   _render() {
     const say = this._words();
     const seen = this._past ? "PAST" : this._state ? this._state.state : "IDLE";
-    const now = this._failure ? "FAILED" : seen === "OPEN" && this._scan ? "SCANNING" : seen;
+    const before = seen === "OPEN" && this._before;
+    if (seen !== "OPEN") this._before = null; // a counter has asked meanwhile
+    const now = this._failure ? "FAILED" : before ? "BEFORE " + before.step : seen === "OPEN" && this._scan ? "SCANNING" : seen;
     if (now !== "SCANNING") this._endScan();
     const focused = this.shadowRoot.activeElement ? this.shadowRoot.activeElement.getAttribute("data-key") : null;
     this._body.lang = say.lang;
@@ -1499,8 +1954,12 @@ export class HuzhengCode extends HTMLElement {
     if (now === "OPEN") return this._codeView(say);
     if (now === "PAST") return this._past.view(say);
     if (now === "SCANNING") return this._scan.view(say);
+    if (now.startsWith("BEFORE")) return this._before.view(say);
     if (now === "CLAIMED" && !this._data) return [el("p", { class: "soft" }, say.t("sheet.looking"))];
-    if (now === "CLAIMED") return sheetView(this._data, this._choice, say, { agree: () => this._answer("agree"), decline: () => this._answer("decline") });
+    if (now === "CLAIMED") {
+      const act = { agree: () => this._answer("agree"), decline: () => this._answer("decline"), other: Boolean(this._stands) };
+      return sheetView(this._data, this._choice, say, act);
+    }
     if (now === "ANSWERED") return waitingView(say, "wait");
     if (now === "CONSENTED") return waitingView(say, "consented", this._withdrawal(say));
     if (now === "WITHDRAWING") return waitingView(say, "withdrawing");
@@ -1523,14 +1982,17 @@ export class HuzhengCode extends HTMLElement {
     this._twinBox = el("div", {});
     this._twinNote = null;
     this._drawTwin();
+    const express = this.hasAttribute("express") && !this._stands;
     return [
       heading(say.t("show.title")),
+      this._stands ? this._standsLine(say) : null,
       el("p", { class: "soft" }, say.t("show.lead")),
       el("div", { class: "frame" }, this._code, this._cover),
       el("p", { class: "countdown" }, this._bar, this._seconds),
       this._clock,
-      el("p", { class: "soft" }, say.t("show.safe")),
+      el("p", { class: "soft" }, say.t(this._stands ? "stands.safe" : "show.safe")),
       el("details", { open: Boolean(this._twin) }, el("summary", {}, say.t("help.title")), el("p", { class: "soft" }, say.t("help.tips")), this._twinBox),
+      express ? button(say.t("before.link"), () => this._beginBefore(), { class: "quiet", "data-key": "before" }) : null,
       button(say.t("scan.link"), () => this._beginScan(), { class: "quiet", "data-key": "scan" }),
       button(say.t("show.close"), () => this.stop(), { class: "quiet", "data-key": "close" }),
     ];
@@ -1558,10 +2020,8 @@ export class HuzhengCode extends HTMLElement {
     const left = this._view.querySelector(".left");
     if (!left || !this._data) return;
     const seconds = Math.floor((Date.parse(this._data.sheet.answer_by) - this._line.now()) / 1000);
-    const rest = String(Math.max(0, seconds % 60));
-    const time = Math.max(0, Math.floor(seconds / 60)) + ":" + (rest.length < 2 ? "0" + rest : rest);
     const say = this._words();
-    left.textContent = seconds > 0 ? say.t("sheet.left", { time }) : say.t("sheet.over");
+    left.textContent = seconds > 0 ? say.t("sheet.left", { time: clockOf(seconds) }) : say.t("sheet.over");
   }
 
   /** A new view is said aloud and gets the focus, so that nobody has to see it to know of it. */
@@ -1742,6 +2202,12 @@ button:focus-visible, input:focus-visible { outline: 3px solid var(--hz-accent);
 .outcome.pass > svg { color: var(--hz-pass); }
 .outcome.refuse > svg { color: var(--hz-refuse); }
 .outcome.check > svg { color: var(--hz-check); }
+.options li { display: block; padding: 0; }
+.options button { text-align: left; }
+.options b, .options span { display: block; }
+input[type="search"] { font: inherit; display: block; width: 100%; min-height: var(--hz-touch); margin: 8px 0; padding: 8px 12px; border: 1px solid var(--hz-line); border-radius: 12px; color: inherit; background: var(--hz-paper); }
+.stands > p:first-child { display: flex; align-items: flex-start; font-weight: 600; }
+.stands > p > svg { color: var(--hz-pass); }
 .finder video { display: block; width: 100%; height: auto; }
 textarea { font: inherit; display: block; width: 100%; margin: 8px 0; padding: 8px 12px; border: 1px solid var(--hz-line); border-radius: 12px; color: inherit; background: var(--hz-paper); }
 textarea:focus-visible, summary:focus-visible { outline: 3px solid var(--hz-accent); outline-offset: 3px; }

@@ -14,6 +14,7 @@ import secrets
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jwt
@@ -30,7 +31,7 @@ from flask import (
     session,
 )
 from flask.typing import ResponseReturnValue
-from huzheng_wallet import Form, Login, Showing, Times, Wallet, WalletError, WebhookRefused, webhook
+from huzheng_wallet import Form, Login, Offer, Showing, Times, Wallet, WalletError, WebhookRefused, webhook
 
 KEPT_S = 1.0  # a state is kept for so long: an eager phone is not to become an eager server
 HERE = Path(__file__).parent
@@ -43,6 +44,14 @@ class Citizen:
     sub: str
     name: str
     id_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """An agreement that was given before the scan: until when, and the digest of the offer that was read."""
+
+    until: datetime
+    offer: str
 
 
 @dataclass(slots=True)
@@ -75,7 +84,9 @@ def create_app(
     looked: dict[str, str] = {}  # who → their look at the history
     objected: dict[str, str] = {}  # who → their last objection
     offered: dict[str, str] = {}  # who → the offer that they read
-    stood: dict[str, float] = {}  # showing → the end of the agreement that was given before the scan
+    read: dict[str, Offer] = {}  # digest → the words that were read; the same for everybody, so nobody's secret
+    stood: dict[str, Stood] = {}  # showing → the agreement that was given before the scan
+    sought: dict[str, str] = {}  # who → their question for their certificates
     heard: set[str] = set()  # ids of webhook messages: one may come twice
     news: dict[str, News] = {}  # showing → what webhooks told of it
     kept: dict[str, tuple[float, Showing]] = {}  # showing → its state, and when it was asked
@@ -152,25 +163,47 @@ def create_app(
     @app.get("/wallet/offer")
     def offer() -> ResponseReturnValue:
         found = wallet.offer(offered.get(citizen().sub) or abort(404))
-        return {"done": found.done, "offer": found.offer and dict(found.offer.raw)}
+        if found.offer:
+            read[found.offer.digest] = found.offer
+        units = None if found.units is None else [asdict(each) for each in found.units]
+        return {"done": found.done, "units": units, "offer": found.offer and dict(found.offer.raw)}
+
+    @app.post("/wallet/certificates")
+    def ask_certificates() -> ResponseReturnValue:
+        sought[citizen().sub] = wallet.look_up(signed_in(request.get_json()["device"])).lookup_id
+        return {}
+
+    @app.get("/wallet/certificates")
+    def certificates() -> ResponseReturnValue:
+        found = wallet.lookup(sought.get(citizen().sub) or abort(404))
+        return {"holdings": found.holdings and asdict(found.holdings)}
+
+    def standing_now() -> ResponseReturnValue:
+        mine = stood.get(showing_id())
+        if mine is None or wallet.server_now() >= mine.until:
+            return {"stands": False}
+        words = read.get(mine.offer)
+        names = {"unit": asdict(words.unit_name), "matter": asdict(words.matter_name)} if words else {}
+        return {"stands": True, "until": mine.until.isoformat(), **names}
 
     @app.put("/wallet/standing")
     def stand() -> ResponseReturnValue:
         standing = request.get_json()["standing"]
         wallet.stand(showing_id(), standing)
         # wallet_api has checked it; it is worth something until the end that the phone signed, 15 minutes at most.
-        stood[showing_id()] = float(jwt.decode(standing, options={"verify_signature": False})["exp"])
-        return {}
+        signed = jwt.decode(standing, options={"verify_signature": False})
+        stood[showing_id()] = Stood(datetime.fromtimestamp(signed["exp"], UTC), signed["offer"])
+        return standing_now()
 
     @app.get("/wallet/standing")
     def stands() -> ResponseReturnValue:
-        return {"stands": wallet.server_now().timestamp() < stood.get(showing_id(), 0.0)}
+        return standing_now()
 
     @app.delete("/wallet/standing")
     def take_back() -> ResponseReturnValue:
         wallet.take_back(showing_id())
         stood.pop(showing_id(), None)
-        return {}
+        return standing_now()
 
     @app.get("/wallet/sheet")
     def sheet() -> ResponseReturnValue:
