@@ -143,6 +143,10 @@ class Reason(StrEnum):
     INVALID_CLIENT = auto()
     INVALID_GRANT = auto()
     INVALID_SCOPE = auto()
+    AUTHORIZATION_PENDING = auto()
+    SLOW_DOWN = auto()
+    ACCESS_DENIED = auto()
+    EXPIRED_TOKEN = auto()
     WEBHOOK_ADDRESS_NOT_ALLOWED = auto()
     DELIVERY_UNKNOWN = auto()
     BODY_MALFORMED = auto()
@@ -296,6 +300,11 @@ ROWS: Final[Mapping[Reason, Row]] = MappingProxyType(
         _R.INVALID_CLIENT: _no(401),
         _R.INVALID_GRANT: _no(400),
         _R.INVALID_SCOPE: _no(400),
+        # RFC 8628 §3.5, a window's enrolment: these names in lower case.
+        _R.AUTHORIZATION_PENDING: _no(400, retry=True),
+        _R.SLOW_DOWN: _no(400, retry=True),
+        _R.ACCESS_DENIED: _no(400),
+        _R.EXPIRED_TOKEN: _no(400),
         _R.WEBHOOK_ADDRESS_NOT_ALLOWED: _no(422),
         _R.DELIVERY_UNKNOWN: _no(404),
         _R.BODY_MALFORMED: _no(400),

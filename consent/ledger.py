@@ -42,6 +42,7 @@ class Act(StrEnum):
     ISSUED = "ISSUED"  # a certificate came into the library
     INVITED = "INVITED"  # a counter showed a code of its own
     CHANNEL = "CHANNEL"  # a channel was closed or opened
+    WINDOW = "WINDOW"  # a key asked to be a window's, was approved, denied, enrolled or disabled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

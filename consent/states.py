@@ -135,7 +135,18 @@ VISIT: Final = Machine(
     },
 )
 
-MACHINES: Final = (SHOWING, CLAIM, CONSENT, VISIT)
+ENROLMENT: Final = Machine(
+    name="enrolment",
+    about="Kept by the desk: a key that was made on a kiosk, until it is a window's and after.",
+    start="WAITING",
+    moves={
+        "WAITING": {"approve": "APPROVED", "deny": "DENIED"},
+        "APPROVED": {"enrol": "ENROLLED", "deny": "DENIED", "disable": "DISABLED"},
+        "ENROLLED": {"disable": "DISABLED"},
+    },
+)
+
+MACHINES: Final = (SHOWING, CLAIM, CONSENT, VISIT, ENROLMENT)
 
 
 def page() -> str:

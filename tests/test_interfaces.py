@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from schemathesis import GenerationMode
 
-from consent.keys import SigningKey, load_key
+from consent.enrolment import GRANT_TYPE, applicant, seal_enrolment
+from consent.keys import SigningKey, jwk_of, load_key, new_key, signing_key
 from consent.window import issuer_of, seal_window
 from scanner_kiosk.country.people import pair
 from tests.counter_without_phone import counter
@@ -26,6 +27,7 @@ from tests.counts import count
 from tests.described import CALLS, Tally, hold_to_its_description
 from verifier.doors.guards import PEER
 from verifier.doors.guards import guards_of as verifier_guards
+from verifier.enrolment import Enrolments
 from wallet_api.doors.guards import guards_of as wallet_guards
 
 OPEN_ROUTES = Path(__file__).parent / "open_routes.txt"
@@ -97,6 +99,7 @@ def _alive_at_a_counter(stage: Stage) -> Callable[[Any], None]:
     free = stage.scene("34", "32", "33")
     ids = cycle((passed.asked.request_id, asked.asked.request_id, at.asked.request_id))
     what = {"matter": "realestate.register", "type_": "marriage"}  # what this window may ask for
+    kiosk = _Enrolling(stage)
 
     def alive(case: Any) -> None:
         if "request_id" in case.path_parameters:
@@ -110,6 +113,10 @@ def _alive_at_a_counter(stage: Stage) -> Callable[[Any], None]:
             case.body = json.loads(fresh.body)
         elif case.operation.label == "POST /counter/cards":
             case.body = json.loads(counter(stage, pair("31", "32"), **what).asked.body)
+        elif case.operation.label == "POST /windows/device_authorization":
+            case.body = kiosk.asking()
+        elif case.operation.label == "POST /windows/token":
+            case.body = kiosk.fetching()
         elif "pad" in body:
             case.path_parameters["request_id"] = at.asked.request_id
             case.body = {**body, "pad": at.signed()}
@@ -207,12 +214,43 @@ def _walk_all_doors(stage: Stage, scene: Any, desk: Honest, exchange: Honest) ->
     asked = ask(stage, scene.client, scene.who, code=None, matter=MATTER_OF[type_], type_=type_)
     scene.client.invite(asked)
     scene.client.uninvite(asked.request_id)
+    _enrol(stage, desk)
     at = counter(stage)
     at.begin()
     assert at.answer().state == "PASSED"
     for app in (desk, exchange):
         for path in ("/health/live", "/health/ready", "/metrics", "/openapi.json"):
             assert Client(app).get(path).status_code == 200, path
+
+
+def _enrol(stage: Stage, desk: Honest) -> None:
+    from werkzeug.test import Client
+
+    calls = _Enrolling(stage)
+    assert Client(desk).post("/windows/device_authorization", json=calls.asking()).status_code == 200
+    assert Client(desk).post("/windows/token", json=calls.fetching()).status_code == 200
+
+
+class _Enrolling:
+    """A kiosk that is no window yet, at 32: what it sends, each time with a new proof."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage, self._desk = stage, Enrolments(office=stage.province("32").office)
+        made = new_key("ES256", issuer="new")
+        self._key = signing_key(made.private, issuer=applicant(made.public))
+
+    def asking(self) -> dict[str, Any]:
+        proof = seal_enrolment(self._key, province="32", device_code=None, now=self._stage.clock.now())
+        return {"jwk": jwk_of(self._key.public), "proof": proof}
+
+    def fetching(self) -> dict[str, Any]:
+        """For a device code that an administrator has approved."""
+        now, unit = self._stage.clock.now(), self._desk.office.scope("32").unit_of_window("32-R1").uscc
+        code = self._desk.ask(**self.asking(), address="here", now=now)
+        row = self._desk.look_up(code.user_code, unit=unit, now=now)
+        self._desk.approve(row, unit=unit, window="32-R1", now=now)
+        proof = seal_enrolment(self._key, province="32", device_code=code.device_code, now=now)
+        return {"grant_type": GRANT_TYPE, "device_code": code.device_code, "proof": proof}
 
 
 def test_the_open_routes_are_the_reviewed_ones(stage: Stage) -> None:

@@ -202,6 +202,8 @@ def test_every_route_of_a_province_names_its_guard(behind: Behind) -> None:
         "POST /counter/visits/<request_id>/answer": "window",
         "GET /counter/visits/<request_id>": "window",
         "DELETE /counter/visits/<request_id>": "window",
+        "POST /windows/device_authorization": "nothing",
+        "POST /windows/token": "nothing",
         "POST /peer/letters": "peer exchange",
         "GET /health/live": "nothing",
         "GET /health/ready": "nothing",

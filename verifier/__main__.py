@@ -1,8 +1,9 @@
-"""verifier: province, work, exchange, migrate, channel close|open|list, openapi.
+"""verifier: province, work, exchange, migrate, channel close|open|list, windows list|approve|deny|disable, openapi.
 
     province   a province's doors: counters and mailbox, or `--only` one of them
     work       a province's worker: letters that wait, errands of wallet_api, expiry
     exchange   the exchange's door
+    windows    which kiosks are windows here: approve shows window and key before it asks for a yes
 
 Settings come from the environment (`settings.Settings`). Exit status 0 is done, 1 is a no with its reason on standard
 error, 2 is a wrong command line or setting.
@@ -23,6 +24,8 @@ from typing import Any
 from flask import Flask
 
 from consent.clock import SystemClock, rfc3339
+from consent.enrolment import short
+from consent.errors import Reason, Refusal
 from consent.starting import exit_status, pairs
 from consent.stores.base import open_engine
 from consent.stores.signals import Signals
@@ -30,6 +33,7 @@ from consent.telling import capture_libraries, new_log
 from consent.transport import Transport
 from verifier.adapter import Adapter
 from verifier.app import create_exchange_app, create_province_app, migrate_exchange
+from verifier.enrolment import Enrolments, line_of
 from verifier.exchange.channels import Channels
 from verifier.exchange.client import HttpTransport, client_tls
 from verifier.province import Province, migrate_stores, open_province
@@ -137,6 +141,40 @@ def _list(settings: Settings, asked: argparse.Namespace) -> None:
         print(f"{each.desk}\t{each.library}\t{each.state}\t{rfc3339(each.since)}\t{each.notice}")
 
 
+def _windows(settings: Settings, asked: argparse.Namespace) -> None:
+    clock = SystemClock()
+    province = _province(settings, clock)
+    try:
+        asked.step(Enrolments(office=province.office), asked, clock)
+    finally:
+        province.close()
+
+
+def _list_windows(enrolments: Enrolments, asked: argparse.Namespace, clock: SystemClock) -> None:
+    for row in enrolments.all():
+        print(line_of(row))
+
+
+def _approve_window(enrolments: Enrolments, asked: argparse.Namespace, clock: SystemClock) -> None:
+    row = enrolments.look_up(asked.user_code, unit=asked.unit, now=clock.now())
+    office = enrolments.office
+    unit = office.scope(office.province).unit(asked.unit)
+    print(f"窗口 Window: {asked.window} {unit.window(asked.window)}, {unit.name_zh} {unit.name_en}")
+    print(f"密钥 Key: {short(row.kid)}")
+    print("密钥与屏幕所示相同时输入 yes 批准 If the kiosk shows the same key, type yes: ", end="", flush=True)
+    if sys.stdin.readline().strip() != "yes":
+        raise Refusal(Reason.NOT_AUTHORISED, detail="not approved")
+    enrolments.approve(row, unit=asked.unit, window=asked.window, now=clock.now())
+
+
+def _deny_window(enrolments: Enrolments, asked: argparse.Namespace, clock: SystemClock) -> None:
+    enrolments.deny(enrolments.look_up(asked.user_code, unit=asked.unit, now=clock.now()), now=clock.now())
+
+
+def _disable_window(enrolments: Enrolments, asked: argparse.Namespace, clock: SystemClock) -> None:
+    enrolments.disable(asked.window, now=clock.now())
+
+
 def _openapi(settings: Settings, asked: argparse.Namespace) -> None:
     clock = SystemClock()
     if asked.whose == "exchange":
@@ -204,7 +242,24 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("library", help="code of the province that holds the certificates")
         command.add_argument("--notice", required=True, help="number of the notice that orders it")
         command.set_defaults(run=run)
+    _window_commands(commands.add_parser("windows", help="which kiosks are windows of this province"))
     return parser
+
+
+def _window_commands(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    verbs.add_parser("list", help="user code, key, state, window and unit of each").set_defaults(step=_list_windows)
+    approving = verbs.add_parser("approve", help="make a kiosk's key a window's, after a look at both")
+    denying = verbs.add_parser("deny", help="refuse a kiosk that waits")
+    disabling = verbs.add_parser("disable", help="the window's enrolled key opens nothing any more, at once")
+    for command, step in ((approving, _approve_window), (denying, _deny_window)):
+        command.add_argument("user_code", help="the code on the kiosk's screen")
+        command.add_argument("--unit", required=True, help="USCC of the unit")
+        command.set_defaults(step=step)
+    approving.add_argument("--window", required=True, help="id of the window")
+    disabling.add_argument("window", help="id of the window")
+    disabling.set_defaults(step=_disable_window)
+    parser.set_defaults(run=_windows)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ from verifier.doors.letters import exchange_door, mailbox_door
 from verifier.doors.operations import operations_door
 from verifier.doors.problems import ProblemApi
 from verifier.doors.says import show_examples
+from verifier.doors.windows import windows_door
+from verifier.enrolment import Enrolments
 from verifier.exchange.channels import Channels
 from verifier.exchange.client import EXCHANGE
 from verifier.exchange.relay import Relay
@@ -56,10 +58,13 @@ def create_province_app(
         "counters": counter_door(
             province.desk, province.peers.cards, province.peers.invitations, window, clock, province.office.signals
         ),
+        "windows": windows_door(Enrolments(office=province.office), clock, address=settings.public_url),
         "mailbox": mailbox_door(province.peers, mailbox, clock),
     }
+    # Who is to be a window comes to where windows come to.
+    served = [*doors, "windows"] if "counters" in doors else doors
     for door in (
-        *(chosen[name] for name in doors),
+        *(chosen[name] for name in served),
         operations_door(province.ready, lambda: _redis(settings, province.office.signals), meters),
         description_door(api.spec.to_dict),
     ):

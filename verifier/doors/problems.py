@@ -54,6 +54,7 @@ class ProblemSchema(Schema):
     clause = fields.String(required=True, metadata={"description": "The sentence of the notice, or empty"})
     facts = fields.Dict(required=True, metadata={"description": "What the sentences were filled with"})
     errors = fields.List(fields.Nested(FieldError))
+    error = fields.String(metadata={"description": "RFC 8628's name for it, while a window is enrolled"})
 
 
 class StrictParser(FlaskParser):

@@ -15,6 +15,7 @@ invitations   see `verifier.stores.invitations`.
 cards, card_questions   see `verifier.stores.cards`.
 couples   see `verifier.stores.couples`.
 history, looks, objections   see `verifier.stores.history`.
+enrolments    see `verifier.stores.enrolments`.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ from consent.stores.queue import put, queue_table
 from consent.transport import Letter
 from verifier.stores.cards import card_tables
 from verifier.stores.couples import couple_table
+from verifier.stores.enrolments import enrolment_table
 from verifier.stores.history import history_tables
 from verifier.stores.invitations import invitation_table
 from verifier.stores.ledger import ledger_tables
@@ -136,6 +138,7 @@ invitations: Final = invitation_table(metadata)
 card_visits: Final = card_tables(metadata)
 couples: Final = couple_table(metadata)
 history: Final = history_tables(metadata)
+enrolments: Final = enrolment_table(metadata)
 
 OWNER: Final = Owner(name="inner", script_location_package="verifier.stores.inner_migrations", metadata=metadata)
 
