@@ -17,9 +17,9 @@ from consent.attest import staff_of
 from consent.card import device_of
 from consent.clock import Clock, shanghai_date
 from consent.envelope import Recipient
-from consent.errors import Unavailable
+from consent.errors import Reason, Refusal, Unavailable
 from consent.keylist import KeyList, read_key_list
-from consent.keys import SigningKey, load_key
+from consent.keys import SANDBOX_MARK, SigningKey, load_key, secret_text
 from consent.telling import Log, new_log
 from consent.window import issuer_of
 from scanner_kiosk.camera import Source, open_source
@@ -28,6 +28,8 @@ from scanner_kiosk.chosen import Window
 from scanner_kiosk.devices.desk_scanner import DeskScanner, named
 from scanner_kiosk.devices.simulated import Devices, SimulatedMatcher, SimulatedPad, SimulatedReader, SimulatedStaffCard
 from scanner_kiosk.kiosk import Kiosk
+from scanner_kiosk.offline import Offline
+from scanner_kiosk.pictures_apart import shared
 from scanner_kiosk.province_client import HttpLine, Line, ProvinceClient
 from scanner_kiosk.screen import create_screen
 from scanner_kiosk.settings import Settings, WindowSetting, checked, read_windows
@@ -61,13 +63,14 @@ def create_app(
         log=log,
         open_camera=open_camera,
         camera=settings.camera,
+        offline=Offline(Path(settings.state), keylist=settings.keylist_sha256, log=log),
         cards=_cards(settings, clock),
     )
     app = create_screen(kiosk, settings, clock=clock, log=log)
     if start:
         Thread(target=kiosk.run, name="kiosk", daemon=True).start()
         if settings.scanner:
-            DeskScanner(named(settings.scanner), deliver=kiosk.typed, log=log).start()
+            kiosk.listen_to(DeskScanner(named(settings.scanner), deliver=kiosk.typed, log=log))
     return app
 
 
@@ -84,6 +87,8 @@ def _window(
     clock: Clock,
     line: Callable[[WindowSetting], Line] | None,
 ) -> Window:
+    if settings.practice:
+        _refuse_live_keys(each)
     key = load_key(each.key_uri, issuer=issuer_of(each.province, each.window), sandbox=settings.sandbox)
     recipient: Recipient = keylist.recipient(each.province)
     way = line(each) if line else HttpLine(each.desk_url, ca_file=settings.ca_file, certificate=settings.certificate)
@@ -97,6 +102,18 @@ def _window(
         client=client,
         devices=_devices(each, recipient) if settings.sandbox and each.reader_key_uri else None,
     )
+
+
+def _refuse_live_keys(each: WindowSetting) -> None:
+    """Refusal KEY_NOT_ALLOWED unless all keys of a window, its devices and its staff are a sandbox's. The other way round
+    holds everywhere: a sandbox key is refused in live."""
+    keys = {"window": each.key_uri, "reader": each.reader_key_uri, "pad": each.pad_key_uri, **each.staff}
+    for holder, uri in keys.items():
+        made_now = uri.startswith("new:")
+        if uri and not made_now and SANDBOX_MARK.strip() not in secret_text(uri, sandbox=True):
+            raise Refusal(
+                Reason.KEY_NOT_ALLOWED, detail=f"{each.window}, {holder}: a practice kiosk takes sandbox keys only"
+            )
 
 
 def _devices(each: WindowSetting, inner: Recipient) -> Devices:
@@ -121,6 +138,13 @@ def _devices(each: WindowSetting, inner: Recipient) -> Devices:
             for officer, uri in each.staff.items()
         ),
     )
+
+
+def let_go(kiosk: Kiosk, log: Log) -> None:
+    """The end of a served kiosk: camera, scanner and the process that reads pictures are free for the next one."""
+    kiosk.stop()
+    shared().close()
+    log.info("kiosk_ends")
 
 
 def open_camera(name: str) -> Source:

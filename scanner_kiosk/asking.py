@@ -9,6 +9,7 @@ One look, in this order; every call of it may be repeated, so a look that got no
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +39,12 @@ def presentation(client: ProvinceClient, case: Case, code: str | None, *, second
         couple=case.couple,
         other=partner,
     )
+
+
+def code_in(asked: Asked) -> str | None:
+    """The text that a presentation hands in; None for a card, and for a phone that came to us."""
+    text = json.loads(asked.body).get("code") if asked.body else None
+    return text if isinstance(text, str) else None
 
 
 def inquire(client: ProvinceClient, counter: Counter, asked: Asked) -> Heard:

@@ -45,6 +45,7 @@ from typing import Final
 from consent.errors import Outcome, Reason, Refusal
 from consent.people import CitizenId
 from consent.states import Machine
+from scanner_kiosk.offline import Check
 from scanner_kiosk.visit import Asked, Said, View, say
 from scanner_kiosk.ways import Answer, Half, Heard, OnCard
 
@@ -138,6 +139,7 @@ class Guidance(StrEnum):
     FARTHER = "farther"
     TILT_LESS = "tilt_less"
     GLARE = "glare"
+    TOO_DARK = "too_dark"
     HOLD_STILL = "hold_still"
     NOT_OURS = "not_ours"
     READ = "read"
@@ -185,6 +187,7 @@ class Counter:
     first: Half | None = None
     view: View | None = None
     said: Said | None = None
+    check: Check | None = None  # what was found out without the desk, where it could not be reached
     ended_at: datetime | None = None
     clears_at: datetime | None = None
 
@@ -342,9 +345,10 @@ class Counter:
             return it
         return it._end(event, view.said, now=now)
 
-    def failed(self, said: Said, outcome: Outcome, *, now: datetime) -> Counter:
-        """A no, or no answer, from anybody on the way."""
-        return self._end("undetermine" if outcome is Outcome.UNDETERMINED else "refuse", said, now=now)
+    def failed(self, said: Said, outcome: Outcome, *, now: datetime, check: Check | None = None) -> Counter:
+        """A no, or no answer, from anybody on the way. `check`: it was said here, without the desk."""
+        ended = self._end("undetermine" if outcome is Outcome.UNDETERMINED else "refuse", said, now=now)
+        return replace(ended, check=check)
 
     def kept(self, *, now: datetime) -> Counter:
         """Half a minute more, never beyond `MOST_KEPT` after the end."""
@@ -369,6 +373,7 @@ class Counter:
     def _to(self, event: str, **changes: object) -> Counter:
         following = COUNTER.after(self.state, event)
         changes.setdefault("invited", ())  # (rule 4)
+        changes.setdefault("check", None)
         return replace(self, state=following, version=self.version + 1, **changes)  # type: ignore[arg-type]
 
 

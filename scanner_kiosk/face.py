@@ -1,14 +1,17 @@
 """What the page shows, as JSON: a view of the kiosk in which nobody's ID number stands whole.
 
-Both languages go along, so that the page can change its language without asking again. While the screen is covered,
-everything about the person at the counter is left out here, not hidden there.
+Both languages go along, so that the page can change its language without asking again.
+
+While the screen is covered, everything about the person at the counter is left out here, not hidden there: also how the
+visit stands, for a word such as "refused" is about somebody. What is left is the room: place, camera, network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from consent.card import METHODS
 from consent.clock import rfc3339
@@ -19,38 +22,107 @@ from consent.request import NO_OFFICER
 from scanner_kiosk.chosen import Chosen
 from scanner_kiosk.counter import ENDED, Counter, Guidance, Invited
 from scanner_kiosk.kiosk import Kiosk
+from scanner_kiosk.officers import Officer
 from scanner_kiosk.own_code import RENEW
 from scanner_kiosk.visit import Said, View
 
+MOST_LISTED: Final = 50  # of the codes shown to a silent desk; the page polls them
 
-def state_of(kiosk: Kiosk, *, guidance: Guidance, has_picture: bool) -> dict[str, Any]:
+
+def state_of(kiosk: Kiosk, *, guidance: Guidance, has_picture: bool, officer: Officer | None = None) -> dict[str, Any]:
     """The counter as its page polls it. Holds no passing time: what counts down is given as an instant."""
-    counter, chosen, covered = kiosk.counter(), kiosk.chosen, kiosk.covered
+    covered = kiosk.covered  # before the counter: a wipe uncovers, and may come between the two
+    counter, chosen = kiosk.counter(), kiosk.chosen
     heard_at, silent = kiosk.heard
     return {
-        "state": counter.state,
         "version": counter.version,
         "covered": covered,
-        "guidance": guidance.value,
         "camera": {"name": kiosk.camera_name, "picture": has_picture},
+        "scanner": scanner_of(kiosk),
+        "on_duty": None if officer is None else asdict(officer),
         "place": _place(chosen),
-        "chosen": _chosen(chosen),
-        "case": None if covered else _case(counter),
-        "visit": None if covered else _visit(counter),
+        "network": {"silent": silent, "heard_at": _instant(heard_at), "since": _instant(kiosk.offline.since)},
+        "keylist": kiosk.keylist.version,
+        **({**_COVERED, **_NO_ATTEMPTS} if covered else {**_served(counter, chosen, guidance), **_attempts(kiosk)}),
+    }
+
+
+def scanner_of(kiosk: Kiosk) -> str:
+    """How the desk scanner stands: "none", "ok" or "gone"."""
+    if kiosk.scanner is None:
+        return "none"
+    return "ok" if kiosk.scanner.failure is None else "gone"
+
+
+# What a covered screen receives in place of `_served`. "COVERED" is the page's word, no state of the counter.
+_COVERED: Final[Mapping[str, Any]] = {
+    "state": "COVERED",
+    "guidance": Guidance.PAUSED.value,
+    "chosen": None,
+    "case": None,
+    "visit": None,
+    "said": None,
+    "check": None,
+    "request_id": None,
+    "own_code": None,
+    "ways": {"invite": False, "no_phone": False},
+    "on_card": None,
+    "sheet": None,
+    "staff": [],
+    "two": None,
+    "evidence": False,
+    "receipts": 0,
+    "can_retry": False,
+    "clears_at": None,
+}
+
+
+def _served(counter: Counter, chosen: Chosen, guidance: Guidance) -> dict[str, Any]:
+    """All that is about the person at the counter."""
+    return {
+        "state": counter.state,
+        "guidance": guidance.value,
+        "chosen": _chosen(counter, chosen),
+        "case": _case(counter),
+        "visit": _visit(counter),
         "said": _said(counter.said) if counter.state in ENDED else None,
+        "check": counter.check,
         "request_id": None if counter.asked is None else counter.asked.request_id,
         "own_code": _own_code(counter.own_code),
         "ways": _ways(counter, chosen),
-        "on_card": None if covered else _on_card(counter),
-        "sheet": None if covered else _sheet(counter, chosen),
+        "on_card": _on_card(counter),
+        "sheet": _sheet(counter, chosen),
         "staff": _staff(counter, chosen),
-        "two": None if covered else _two(counter),
+        "two": _two(counter),
         "evidence": counter.on_card is not None and counter.on_card.answer is not None,
-        "receipts": 0 if covered else len(receipts_of(counter)),
+        "receipts": len(receipts_of(counter)),
         "can_retry": counter.can_retry,
         "clears_at": _instant(counter.clears_at),
-        "network": {"silent": silent, "heard_at": _instant(heard_at)},
-        "keylist": kiosk.keylist.version,
+    }
+
+
+_NO_ATTEMPTS: Final[Mapping[str, Any]] = {"attempts": [], "attempts_in_all": 0}
+
+
+def _attempts(kiosk: Kiosk) -> dict[str, Any]:
+    """Which codes were shown while the desk was silent: the newest of them, and how many in all."""
+    found = kiosk.offline.attempts()
+    register = kiosk.chosen.register or {"matters": []}
+    matters = {each["slug"]: each for each in register["matters"]}
+    return {
+        "attempts": [_attempt(each, kiosk, matters.get(each["matter"])) for each in found[-MOST_LISTED:]],
+        "attempts_in_all": len(found),
+    }
+
+
+def _attempt(found: Mapping[str, Any], kiosk: Kiosk, matter: Mapping[str, Any] | None) -> dict[str, Any]:
+    window = kiosk.windows.get((found["province"], found["window"]))
+    return {
+        "at": found["at"],
+        "window_name": found["window"] if window is None else window.name,
+        "matter_zh": found["matter"] if matter is None else matter["name_zh"],
+        "matter_en": found["matter"] if matter is None else matter["name_en"],
+        "check": found["check"],
     }
 
 
@@ -101,7 +173,7 @@ def _place(chosen: Chosen) -> dict[str, Any]:
     }
 
 
-def _chosen(chosen: Chosen) -> dict[str, Any] | None:
+def _chosen(counter: Counter, chosen: Chosen) -> dict[str, Any] | None:
     if chosen.matter is None:
         return None
     matter: Mapping[str, Any] = chosen.row()
@@ -111,8 +183,16 @@ def _chosen(chosen: Chosen) -> dict[str, Any] | None:
         "name_en": matter["name_en"],
         "type": chosen.type,
         "clause": matter["clause"],
+        "second_officer": _second_told(counter, chosen, matter),
         "fields": [{"name": each["name"], "zh": each["label_zh"], "en": each["label_en"]} for each in matter["fields"]],
     }
+
+
+def _second_told(counter: Counter, chosen: Chosen, matter: Mapping[str, Any]) -> bool:
+    """Whether the officer reads now that going on without a phone will want a colleague: before the citizen is led that way,
+    and while the card is waited for. A desk of before this member says it with the sheet."""
+    ahead = counter.state == "READING" or _ways(counter, chosen)["no_phone"]
+    return ahead and bool(matter.get("second_officer"))
 
 
 def _case(counter: Counter) -> dict[str, Any] | None:

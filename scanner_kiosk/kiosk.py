@@ -7,7 +7,7 @@
             look what became of that too
     invite  INVITING: keep a code of our own on the screen, and look whether a phone has read it (`own_code`)
  3. ask     while an answer is waited for: hand the presentation in, then look what became of it (`asking`)
- 4. rest    otherwise, until somebody presses a key
+ 4. rest    otherwise, until somebody presses a key; while the desk is silent, look every few seconds whether it is back
 
 `run` repeats it. The keys of the page (`start`, `clear`, …; those for somebody without a phone stand in `card_route`) come
 from other threads and only change the counter, under one lock; a network call is never made under it. When its answer
@@ -16,7 +16,8 @@ arrives after the counter was wiped, it is dropped.
 What a picture may do. A text without one of our prefixes is ignored, unless it has the shape of what one of the four apps
 draws: that goes to the desk, which asks the app, when two frames say the same. One with our prefix whose signature does not
 hold is shown as such, likewise after two frames: a misread symbol is never misread twice in the same way. Whether a genuine
-code is in time, unused and newest is the desk's word, not ours.
+code is in time, unused and newest is the desk's word, not ours. Where the desk cannot be reached, `offline` says what may be
+said of a code, and nothing goes on later by itself.
 
 The log tells of each scan how easily it was read, and never the text.
 """
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Condition, Event
@@ -37,15 +39,17 @@ from consent.errors import Reason, Refusal, Unavailable, outcome_of
 from consent.keylist import KeyList
 from consent.people import CitizenId
 from consent.telling import Log
-from scanner_kiosk.asking import inquire, presentation
+from scanner_kiosk.asking import code_in, inquire, presentation
 from scanner_kiosk.camera import Latest, Posted, Source
 from scanner_kiosk.card_route import CardRoute, file_of
 from scanner_kiosk.cards import Card
 from scanner_kiosk.chosen import Chosen, Window, case_number_of, ticked, two_people
 from scanner_kiosk.counter import ASKING, Case, Counter, Guidance, Sighting, sight
 from scanner_kiosk.decode import Reader
+from scanner_kiosk.devices.desk_scanner import DeskScanner
 from scanner_kiosk.glance import Glance
-from scanner_kiosk.look import guide, look, margin_of, preview
+from scanner_kiosk.look import dark, guide, look, margin_of, preview
+from scanner_kiosk.offline import Finding, Offline, Place
 from scanner_kiosk.own_code import Claimed, come, drawing, take_back, tend
 from scanner_kiosk.province_client import ProvinceClient
 from scanner_kiosk.visit import Asked, say
@@ -54,6 +58,7 @@ from scanner_kiosk.ways import Half, Heard
 _FRAME_S: Final = 0.25  # how long one step waits for a frame, and so how late a key is noticed
 _REST_S: Final = 0.25
 _LOOK_S: Final = 0.5  # between two looks for a phone that has read our code
+_BACK_EVERY: Final = timedelta(seconds=5)  # between two looks whether a silent desk is back
 _FIRST_EVERY: Final = timedelta(seconds=1)  # between two looks at the first of two people
 _TRIES: Final = 3  # of a call that got no answer, before the screen says so
 _BACKOFF_S: Final = 0.4
@@ -72,6 +77,7 @@ class Kiosk:
         log: Log,
         open_camera: Callable[[str], Source],
         camera: str,
+        offline: Offline,
         cards: Sequence[Card] = (),
     ) -> None:
         if not windows:
@@ -80,6 +86,7 @@ class Kiosk:
         self.cards = {card.id: card for card in cards}
         self.card_route = CardRoute(press=self._press, cards=self.cards, clock=clock)
         self.keylist = keylist
+        self.offline = offline
         self._clock, self._log = clock, log
         self._open_camera = open_camera
         self._changed = Condition()
@@ -95,7 +102,9 @@ class Kiosk:
         self._foreign_at: datetime | None = None
         self._heard_at: datetime | None = None
         self._silent = False
+        self._back_at: datetime | None = None
         self._first_at: datetime | None = None
+        self.scanner: DeskScanner | None = None
         self._source = open_camera(camera)
         self._camera, self.camera_name = Latest(self._source), camera
         self._camera.start()
@@ -114,9 +123,16 @@ class Kiosk:
                 self._log.error("fault", exc_info=fault)
                 self._stopping.wait(_REST_S)
 
+    def listen_to(self, scanner: DeskScanner) -> None:
+        """Begin to hear a desk scanner, until `stop`."""
+        self.scanner = scanner
+        scanner.start()
+
     def stop(self) -> None:
-        """End `run`, let go of the camera, forget everything."""
+        """End `run`, let go of camera and scanner, forget everything."""
         self._stopping.set()
+        if self.scanner is not None:
+            self.scanner.stop()
         self.clear()
         self.forget()
         self._camera.stop()
@@ -133,7 +149,8 @@ class Kiosk:
         elif counter.state in ASKING:
             self._ask(counter)  # 3
         else:
-            self._rest(counter, _REST_S)  # 4
+            self._look_for_desk()  # 4
+            self._rest(counter, _REST_S)
 
     def _rest(self, counter: Counter, seconds: float) -> None:
         with self._changed:
@@ -149,13 +166,15 @@ class Kiosk:
         self._seq = frame.seq
         now = self._clock.now()
         glance = Glance(self.keylist.ring, now)
-        texts = self._reader.read(frame.image, accept=glance)
+        read = self._reader.read(frame.image, accept=glance) if frame.seen is None else filter(glance, frame.seen.texts)
+        texts = list(read)
         if texts:
             self._bad, text = None, glance.first(texts)
             signed = text not in glance.unsigned
             self._sighting, new = sight(digest_of(text.encode()), self._sighting, now=now, signed=signed)
             if new:
-                self._scan(text, (margin_of(frame.image, text) or {"repaired": True}) | {"signed": signed})
+                margin = margin_of(frame.image, text) if frame.seen is None else frame.seen.margins[text]
+                self._scan(text, (margin or {"repaired": True}) | {"signed": signed})
             return
         if glance.foreign:
             self._foreign_at = now
@@ -181,9 +200,11 @@ class Kiosk:
         if not new:
             return
         self._log.info("scan", code=reason)
+        found = self.offline.refused(new_id(), reason, self._place(), now=now) if self._silent else None
+        reason, check = (reason, None) if found is None else (found.reason, found.check)
         with self._changed:
             if self._counter.state == "WAITING":
-                self._put(self._counter.failed(say(reason), outcome_of(reason), now=now))
+                self._put(self._counter.failed(say(reason), outcome_of(reason), now=now, check=check))
 
     # --- inviting ---------------------------------------------------------------------------------
 
@@ -203,7 +224,7 @@ class Kiosk:
             return
         except Unavailable as problem:
             # Nothing is lost: whoever came meanwhile is found when the desk is back.
-            self._silent = True
+            self._lost()
             self._log.info("invite", code=problem.reason, why=problem.detail)
             self._rest(counter, _BACKOFF_S)
             return
@@ -249,8 +270,7 @@ class Kiosk:
             if failure.reason is Reason.SECOND_OFFICER_MISSING:
                 self._apply(asked, Counter.officer_missing)
                 return
-            said, outcome = say(failure.reason, failure.facts), outcome_of(failure.reason)
-            self._apply(asked, lambda it: it.failed(said, outcome, now=self._clock.now()))
+            self._failed(asked, failure, self._alone(counter, asked, failure, started))
             return
         if heard is None:
             return  # wiped while nobody answered
@@ -258,13 +278,29 @@ class Kiosk:
         if heard.view is counter.view and self._clock.now() - started < timedelta(seconds=_REST_S):
             self._rest(counter, _REST_S)  # a desk that does not hold polls must not be asked all the time
 
+    def _alone(self, counter: Counter, asked: Asked, failure: Refusal | Unavailable, now: datetime) -> Finding | None:
+        """What may be said without the desk, where it was never heard of this code."""
+        text = code_in(asked)
+        if failure.reason is not Reason.OFFLINE or counter.view is not None or text is None:
+            return None
+        return self.offline.check(asked.request_id, text, self.keylist.ring, self._place(), now=now)
+
+    def _failed(self, asked: Asked, failure: Refusal | Unavailable, found: Finding | None) -> None:
+        reason, facts = (failure.reason, failure.facts) if found is None else (found.reason, found.facts)
+        said, outcome, check = say(reason, facts), outcome_of(reason), None if found is None else found.check
+        self._apply(asked, lambda it: it.failed(said, outcome, now=self._clock.now(), check=check))
+
+    def _place(self) -> Place:
+        client, case = self._chosen.window.client, self._counter.case
+        return Place(province=client.province, window=client.window, matter="" if case is None else case.matter)
+
     def _call(self, client: ProvinceClient, asked: Asked, counter: Counter) -> Heard | None:
         """One look, repeated while there is no answer: the same bytes, under a new proof."""
         for left in reversed(range(_TRIES)):
             try:
                 heard = inquire(client, counter, asked)
             except Unavailable as failure:
-                self._silent = failure.reason is Reason.OFFLINE
+                self._unavailable(failure)
                 if failure.reason is not Reason.OFFLINE or not left:
                     raise
                 self._rest(counter, _BACKOFF_S)
@@ -287,7 +323,7 @@ class Kiosk:
         try:
             view = self._chosen.window.client.visit(first.asked.request_id, known=first.view, wait_s=0)
         except (Refusal, Unavailable) as problem:
-            self._silent = problem.reason is Reason.OFFLINE
+            self._unavailable(problem)
             self._log.info("first", request_id=first.asked.request_id, code=problem.reason)
             return
         self._heard()
@@ -295,8 +331,29 @@ class Kiosk:
             if self._counter.state == "WAITING" and self._counter.first is first:
                 self._put(self._counter.first_ended(view, now=self._clock.now()))
 
+    def _look_for_desk(self) -> None:
+        """Step 4: the banner of a silent desk goes by itself, and nothing else happens by that."""
+        now = self._clock.now()
+        if not self._silent or (self._back_at is not None and now - self._back_at < _BACK_EVERY):
+            return
+        self._back_at = now
+        with suppress(Refusal, Unavailable):
+            self._register(self._chosen.window.client)
+
     def _heard(self) -> None:
         self._heard_at, self._silent = self._clock.now(), False
+        self.offline.heard(self._heard_at)
+
+    def _unavailable(self, problem: Refusal | Unavailable) -> None:
+        """No answer from the desk itself, or the desk's word that somebody behind it gives none."""
+        if problem.reason is Reason.OFFLINE:
+            self._lost()
+        else:
+            self._heard()
+
+    def _lost(self) -> None:
+        self._silent, self._back_at = True, self._clock.now()
+        self.offline.lost(self._back_at)
 
     def _apply(self, asked: Asked, change: Callable[[Counter], Counter]) -> None:
         with self._changed:
@@ -471,7 +528,8 @@ class Kiosk:
             self._changed.notify_all()
 
     def post_frame(self, picture: bytes) -> None:
-        """A picture from the browser's camera; Refusal STATE_FORBIDS where another camera is chosen, PICTURE_UNREADABLE."""
+        """A picture from the browser's camera; Refusal STATE_FORBIDS where another camera is chosen, PICTURE_UNREADABLE,
+        TOO_MANY; Unavailable where no process for reading it can be had."""
         source = self._source
         if not isinstance(source, Posted):
             raise Refusal(Reason.STATE_FORBIDS, detail="the browser's camera is not chosen")
@@ -506,13 +564,14 @@ class Kiosk:
         frame = self._camera.newest()
         if frame is None:
             return b"", Guidance.NO_CAMERA
-        symbols = look(frame.image)
-        advice = guide(symbols, height=frame.image.shape[0])
+        found = frame.seen
+        symbols = look(frame.image) if found is None else found.symbols
+        advice = guide(symbols, height=frame.image.shape[0], dark=dark(frame.image) if found is None else found.dark)
         if self.counter().state != "WAITING":
             advice = Guidance.PAUSED
         elif advice is Guidance.HOLD_IN and self._foreign():
             advice = Guidance.NOT_OURS
-        return preview(frame.image, symbols), advice
+        return preview(frame.image, symbols) if found is None else found.preview, advice
 
     def _foreign(self) -> bool:
         return self._foreign_at is not None and self._clock.now() - self._foreign_at < _FOREIGN_FOR
@@ -530,7 +589,7 @@ class Kiosk:
         try:
             found = client.register()
         except Unavailable:
-            self._silent = True
+            self._lost()
             raise
         self._heard()
         return found

@@ -27,6 +27,7 @@ _FORMATS: Final = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCodeModel1, 
 _SMALL: Final = 2.6  # pixels a module; below it, hands and blur cost most readings
 _LARGE: Final = 0.92  # of the picture's height
 _SKEW: Final = 1.25  # the longer of two opposite sides, in the shorter
+_DARK: Final = 56  # the brightest hundredth of a picture in which nothing stands out
 _BRIGHT: Final = 0.75  # of the symbol at full white; half of a code is white by design
 
 
@@ -72,14 +73,21 @@ def margin_of(grey: Grey, text: str) -> dict[str, float] | None:
     return None
 
 
-def guide(symbols: Sequence[Symbol], *, height: int) -> Guidance:
+def dark(grey: Grey) -> bool:
+    """Whether nothing in the picture is lit: neither the counter nor a phone's screen."""
+    return bool(grey.size) and bool(np.percentile(grey[::8, ::8], 99) < _DARK)
+
+
+def guide(symbols: Sequence[Symbol], *, height: int, dark: bool = False) -> Guidance:
     """The most useful thing to say about a picture with these symbols in it."""
     if not symbols:
-        return Guidance.HOLD_IN
+        return Guidance.TOO_DARK if dark else Guidance.HOLD_IN
     if any(symbol.read and not symbol.ours for symbol in symbols):
         return Guidance.NOT_OURS
     if any(symbol.read for symbol in symbols):
         return Guidance.READ
+    if dark:
+        return Guidance.TOO_DARK
     largest = max(symbols, key=lambda symbol: max(symbol.sides))
     top, right, bottom, left = (max(side, 1e-6) for side in largest.sides)
     if max(largest.sides) > _LARGE * height:

@@ -56,13 +56,12 @@ def as_grey(image: object) -> Grey:
         raise Refusal(Reason.PICTURE_UNREADABLE, detail="too large to turn grey") from error
 
 
-def read_picture(data: bytes) -> Grey:
-    """The pixels of a posted PNG or JPEG, at most 5 MB and 1920x1080 pixels in any proportion.
+def judged(data: bytes) -> bytes:
+    """The bytes, if length and first bytes are those of a picture that may be posted; else PICTURE_UNREADABLE.
 
-    Transparent parts become white, as on the page behind a drawing. All else is refused as
-    PICTURE_UNREADABLE: other formats, cut files, wrong checksums, header bombs, scan bombs.
+    No parser runs here: what is refused is refused before anybody's code has touched it.
     """
-    # (1) length, (2) format and scans: no parser has run yet
+    # (1) length, (2) format and scans
     if not isinstance(data, bytes | bytearray | memoryview) or len(data) > POSTED_BYTES:
         raise Refusal(Reason.PICTURE_UNREADABLE, detail="not bytes, or too many")
     data = bytes(data)
@@ -71,6 +70,16 @@ def read_picture(data: bytes) -> Grey:
             raise Refusal(Reason.PICTURE_UNREADABLE, detail="too many scans")
     elif not data.startswith(b"\x89PNG\r\n\x1a\n"):
         raise Refusal(Reason.PICTURE_UNREADABLE, detail="neither PNG nor JPEG")
+    return data
+
+
+def read_picture(data: bytes) -> Grey:
+    """The pixels of a posted PNG or JPEG, at most 5 MB and 1920x1080 pixels in any proportion.
+
+    Transparent parts become white, as on the page behind a drawing. All else is refused as
+    PICTURE_UNREADABLE: other formats, cut files, wrong checksums, header bombs, scan bombs.
+    """
+    data = judged(data)  # (1), (2)
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture:
             # (3) header

@@ -7,8 +7,9 @@ resolves to 127.0.0.1 can even read the answers. So, for each request:
 2. what changes something comes from our own page (`Origin`, where the browser sends one it must be ours);
 3. all but the page itself and its assets carries `Counter-Token`: made anew at every start, handed out in the page, not
    readable by any other page;
-4. bodies are small, pictures are judged before their pixels are touched (`picture`), and one at a time;
-5. answers are never stored, framed or sniffed, and no script runs that is not ours.
+4. bodies are small, and pictures are unpacked and read by another process, one at a time (`pictures_apart`);
+5. answers are never stored, framed or sniffed, and no script runs that is not ours;
+6. while the screen is covered, only what is named in `_COVERED` is answered: nothing about the person leaves.
 
 Routes that need no token say so in `_OPEN`; a new route needs one by default.
 """
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
@@ -38,20 +40,36 @@ from consent.sentences import Audience, Lang
 from consent.telling import PROBLEM_TYPE, Log, failure_of_status, problem_of
 from scanner_kiosk.card_route import Given
 from scanner_kiosk.counter import Guidance
-from scanner_kiosk.face import choices_of, receipts_of, state_of
+from scanner_kiosk.face import choices_of, receipts_of, scanner_of, state_of
 from scanner_kiosk.kiosk import Kiosk
+from scanner_kiosk.officers import Duty, TypedNumber
 from scanner_kiosk.own_code import drawing
 from scanner_kiosk.pen import MOST_BYTES
 from scanner_kiosk.picture import POSTED_BYTES
+from scanner_kiosk.reports import Cause, Problem, Reports, Where, problem_at, version
 from scanner_kiosk.settings import Settings
 
 PAGE_HEADER: Final = "Counter-Token"
 _MOST_BODY: Final = 8_192  # bytes of JSON
 _OPEN: Final = frozenset({"counter.page", "counter.asset"})
+# Point 6: the page itself, the room around the person, and the keys that cover, uncover and wipe.
+_COVERED: Final = frozenset({*_OPEN, "counter.state", "counter.choices", "counter.preview", "counter.frames"})
+_COVERED_KEYS: Final = frozenset({"clear", "cover", "uncover"})
 _ASSETS: Final = frozenset(
     {
         *("counter.css", "ways.css", "icon.svg", "words.zh-CN.json", "words.en.json"),
-        *("card.js", "copy.js", "counter.js", "own_code.js", "paper.js", "sheet.js", "two.js", "typed.js"),
+        *(
+            "card.js",
+            "copy.js",
+            "counter.js",
+            "duty.js",
+            "offline.js",
+            "own_code.js",
+            "paper.js",
+            "report.js",
+            "sheet.js",
+        ),
+        *("two.js", "typed.js"),
     }
 )
 _POLICY: Final = (
@@ -92,7 +110,9 @@ def create_screen(kiosk: Kiosk, settings: Settings, *, clock: Clock, log: Log) -
     app.register_error_handler(Unavailable, lambda failure: _tell(failure, log))
     app.register_error_handler(HTTPException, lambda error: _tell(failure_of_status(error.code or 500), log))
     app.register_error_handler(Exception, lambda fault: _tell_fault(fault, log))
-    app.register_blueprint(_door(Screen(kiosk=kiosk, settings=settings, token=fence.token)))
+    screen = Screen(kiosk=kiosk, settings=settings, token=fence.token, clock=clock)
+    app.before_request(screen.keep_covered)
+    app.register_blueprint(_door(screen))
     return app
 
 
@@ -120,11 +140,19 @@ class Fence:
 class Screen:
     """The routes' work. Keeps the last preview, so that many polls cost one look."""
 
-    def __init__(self, *, kiosk: Kiosk, settings: Settings, token: str) -> None:
-        self.kiosk, self.settings, self._token = kiosk, settings, token
+    def __init__(self, *, kiosk: Kiosk, settings: Settings, token: str, clock: Clock) -> None:
+        self.kiosk, self.settings, self._token, self._clock = kiosk, settings, token, clock
+        self._duty = Duty(TypedNumber(), counter=kiosk.counter, clear=kiosk.clear)
+        self._reports = Reports(Path(settings.state))
+        self._problem: Problem | None = None  # what the screen showed when "report a problem" was pressed
         self._looking = Lock()
-        self._posting = Lock()
         self._seen: tuple[bytes, Guidance] = (b"", Guidance.NO_CAMERA)
+
+    def keep_covered(self) -> None:
+        """Point 6: Refusal STATE_FORBIDS for what may say something about the person while the screen is covered."""
+        key = request.endpoint == "counter.key" and (request.view_args or {}).get("name") in _COVERED_KEYS
+        if self.kiosk.covered and request.endpoint and request.endpoint not in _COVERED and not key:
+            raise Refusal(Reason.STATE_FORBIDS, detail="the screen is covered")
 
     def page(self) -> Response:
         """The page, in the language of `?lang=`, else of the settings."""
@@ -137,6 +165,7 @@ class Screen:
             words=words(lang),
             token=self._token,
             sandbox=self.settings.sandbox,
+            practice=bool(self.settings.practice),
         )
         return Response(text, content_type="text/html; charset=utf-8")
 
@@ -149,7 +178,8 @@ class Screen:
     def state(self) -> Response:
         """The counter now; 304 where the page knows it already."""
         picture, guidance = self._seen
-        body = json.dumps(state_of(self.kiosk, guidance=guidance, has_picture=bool(picture)), ensure_ascii=False)
+        found = state_of(self.kiosk, guidance=guidance, has_picture=bool(picture), officer=self._duty.officer)
+        body = json.dumps(found, ensure_ascii=False)
         answer = Response(body, content_type="application/json")
         answer.set_etag(sha256(body.encode()).hexdigest()[:32])
         answer.make_conditional(request)  # changes the answer that it is given
@@ -160,7 +190,9 @@ class Screen:
         return self._choices()
 
     def preview(self) -> Response:
-        """The newest frame for people, without any code in it; 204 without a camera."""
+        """The newest frame for people, without any code in it; 204 without a camera, and behind a cover."""
+        if self.kiosk.covered:
+            return Response(status=204)
         if self._looking.acquire(blocking=False):
             try:
                 self._seen = self.kiosk.seen()
@@ -173,12 +205,7 @@ class Screen:
         """A picture from the browser's camera."""
         if request.mimetype not in ("image/jpeg", "image/png"):
             raise Refusal(Reason.MEDIA_TYPE, detail="image/jpeg or image/png")
-        if not self._posting.acquire(blocking=False):
-            raise Refusal(Reason.TOO_MANY, detail="one picture at a time", n=1)
-        try:
-            self.kiosk.post_frame(request.get_data(cache=False))
-        finally:
-            self._posting.release()
+        self.kiosk.post_frame(request.get_data(cache=False))
         return Response(status=204)
 
     def choose(self) -> Response:
@@ -256,6 +283,38 @@ class Screen:
         self.kiosk.card_route.attest(_members("officer").get("officer") or "")
         return self.state()
 
+    def shift(self) -> Response:
+        """The next officer takes over."""
+        self._duty.change(_members("officer").get("officer") or "")
+        return self.state()
+
+    def problem(self) -> Response:
+        """The key for reporting a problem was pressed."""
+        self._problem = problem_at(self.kiosk.counter())
+        return Response(status=204)
+
+    def report(self) -> Response:
+        """The officer has chosen a cause: answered with the report's number."""
+        cause = _members("cause").get("cause")
+        if cause not in tuple(Cause):
+            raise Refusal(Reason.BODY_INVALID, detail="cause")
+        problem = self._problem or problem_at(self.kiosk.counter())
+        number = self._reports.file(Cause(cause), problem, self._where(), now=self._clock.now())
+        self._problem = None
+        return _json({"number": number})
+
+    def _where(self) -> Where:
+        client, (heard_at, silent) = self.kiosk.chosen.window.client, self.kiosk.heard
+        network = "silent" if silent else "unknown" if heard_at is None else "ok"
+        camera = {"kind": self.kiosk.camera_name.partition(":")[0], "picture": "yes" if self._seen[0] else "no"}
+        return Where(
+            province=client.province,
+            window=client.window,
+            officer=self._duty.named,
+            version=version(),
+            devices={**camera, "scanner": scanner_of(self.kiosk), "network": network},
+        )
+
     def evidence(self) -> Response:
         """The file for the unit of what was signed."""
         return Response(self.kiosk.evidence(), content_type="application/json")
@@ -276,7 +335,7 @@ class Screen:
         return Response(drawing, content_type="image/svg+xml")
 
     def key(self, name: str) -> Response:
-        """A key without anything to say: clear, keep, again, retry, invite, no-phone, cover, uncover."""
+        """A key without anything to say: clear, keep, again, retry, invite, no-phone, attempts-read, cover, uncover."""
         keys: dict[str, Callable[[], None]] = {
             "clear": self.kiosk.clear,
             "invite": self.kiosk.invite,
@@ -284,6 +343,7 @@ class Screen:
             "keep": self.kiosk.keep,
             "again": self.kiosk.again,
             "retry": self.kiosk.retry,
+            "attempts-read": lambda: self.kiosk.offline.take_away(self._clock.now()),
             "cover": lambda: self.kiosk.cover(True),
             "uncover": lambda: self.kiosk.cover(False),
         }
@@ -311,6 +371,9 @@ def _door(screen: Screen) -> Blueprint:
     door.add_url_rule("/lay", "lay", screen.lay, methods=["POST"])
     door.add_url_rule("/answer", "answer", screen.answer, methods=["POST"])
     door.add_url_rule("/staff", "staff", screen.staff, methods=["POST"])
+    door.add_url_rule("/problem", "problem", screen.problem, methods=["POST"])
+    door.add_url_rule("/report", "report", screen.report, methods=["POST"])
+    door.add_url_rule("/shift", "shift", screen.shift, methods=["POST"])
     door.add_url_rule("/<name>", "key", screen.key, methods=["POST"])
     return door
 
@@ -353,7 +416,8 @@ def _leave(answer: Response, clock: Clock) -> Response:
 def _tell(failure: Refusal | Unavailable, log: Log) -> Response:
     route = request.url_rule.rule if request.url_rule else None
     log.info("no", route=route, code=failure.reason, why=failure.detail)
-    told = problem_of(failure, audience=Audience.COUNTER, request_id=new_id())
+    waits = {"Retry-After": str(failure.facts.get("n", 1))} if failure.reason is Reason.TOO_MANY else None
+    told = problem_of(failure, audience=Audience.COUNTER, request_id=new_id(), headers=waits)
     body = json.dumps(told.body, ensure_ascii=False)
     return Response(body, told.status, dict(told.headers), content_type=PROBLEM_TYPE)
 

@@ -68,10 +68,12 @@ class Settings:
     personas: str = ""  # path to the sandbox's people, for the simulated card reader; empty: no such reader
     camera: str = "webcam:0"  # see scanner_kiosk.camera; sim:http://127.0.0.1:… is the phone simulator
     scanner: str = ""  # see scanner_kiosk.devices.desk_scanner; empty: none, or one that types into the page
+    state: str = "var/kiosk"  # folder of what this kiosk keeps: the journals of reported problems and of a silent desk
     listen: str = "127.0.0.1:8441"  # host:port; the page is for this machine only
     ca_file: str = ""  # PEM file of those who may vouch for desks; empty: those of the system
     certificate: str = ""  # PEM file with this machine's certificate and key, where desks want one
     lang: str = Lang.ZH_CN.value  # zh-CN or en; the page can change it
+    practice: int = 0  # 1: for learning; a sandbox only, with sandbox keys only, and the page says so everywhere
     threads: int = 8  # requests of the page at once
     log_level: str = "info"  # debug, info, warning, error
 
@@ -105,6 +107,8 @@ def checked(settings: Settings) -> Settings:
             named(settings.scanner)
         except ValueError as wrong:
             raise ValueError(f"{OWN}SCANNER: {wrong}") from wrong
+    if settings.practice not in (0, 1) or (settings.practice and not settings.sandbox):
+        raise ValueError(f"{OWN}PRACTICE is 0 or 1, and 1 in a sandbox only")
     if settings.threads < 1:
         raise ValueError(f"{OWN}THREADS is at least 1")
     return settings

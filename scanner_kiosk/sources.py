@@ -21,6 +21,7 @@ import numpy as np
 from consent.errors import Reason, Refusal, Unavailable
 from scanner_kiosk import scene
 from scanner_kiosk.picture import Grey, as_grey, load_file, read_picture
+from scanner_kiosk.pictures_apart import PicturesApart, Seen, shared
 
 Ticks = Callable[[], float]
 """Seconds of a clock that never goes back; only differences mean anything."""
@@ -31,11 +32,13 @@ _PICTURE_INTERVAL_S: Final = 0.1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """One picture from a source. `seq` rises by one with every frame of the source's whole life, also over a
-    reopening; `at_ms` is the source's monotonic time when the frame arrived."""
+    reopening; `at_ms` is the source's monotonic time when the frame arrived. `seen` is what a posted picture shows: it was
+    read where it was unpacked, and is not read again."""
 
     image: Grey
     seq: int
     at_ms: int
+    seen: Seen | None = None
 
 
 class Source(Protocol):
@@ -67,9 +70,9 @@ class _Stamp:
         self._ticks = ticks
         self._seq = 0
 
-    def __call__(self, image: Grey) -> Frame:
+    def __call__(self, image: Grey, seen: Seen | None = None) -> Frame:
         self._seq += 1
-        return Frame(image=image, seq=self._seq, at_ms=int(self._ticks() * 1000))
+        return Frame(image=image, seq=self._seq, at_ms=int(self._ticks() * 1000), seen=seen)
 
 
 class _Pace:
@@ -270,18 +273,19 @@ def _from_jpeg(data: Grey) -> Grey | None:
 
 
 class Posted:
-    """Pictures that a browser posts. Only the newest is kept; `put` may be called from any thread."""
+    """Pictures that a browser posts, read in another process. Only the newest is kept; `put` may be called from any thread."""
 
-    def __init__(self, *, ticks: Ticks = time.monotonic) -> None:
+    def __init__(self, *, ticks: Ticks = time.monotonic, apart: PicturesApart | None = None) -> None:
         self._stamp = _Stamp(ticks)
+        self._apart = apart or shared()
         self._arrived = Condition()
         self._newest: Frame | None = None
 
     def put(self, data: bytes) -> None:
-        """Take a PNG or JPEG. What `read_picture` refuses is refused here, to whoever posted it."""
-        image = read_picture(data)
+        """Take a PNG or JPEG. What `PicturesApart.read` refuses is refused here, to whoever posted it."""
+        seen = self._apart.read(data)
         with self._arrived:
-            self._newest = self._stamp(image)
+            self._newest = self._stamp(seen.image, seen)
             self._arrived.notify()
 
     def open(self) -> None:

@@ -27,6 +27,7 @@ from scanner_kiosk.country.plan import COUNTER, PORTS, draw_plan
 from scanner_kiosk.country.units import window_for
 from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.phone import Phone
+from scanner_kiosk.province_client import Line
 from scanner_kiosk.settings import read_settings
 from tests.country import TICKS, Stage
 
@@ -39,9 +40,16 @@ SIGNATURE = [
 
 @contextmanager
 def kiosk_app(
-    stage: Stage, *, people: list[Mapping[str, Any]] | None = None, port: int = 8441, camera: str = "posted:"
+    stage: Stage,
+    *,
+    people: list[Mapping[str, Any]] | None = None,
+    port: int = 8441,
+    camera: str = "posted:",
+    desk: Line | None = None,
+    practice: bool = False,
 ) -> Iterator[tuple[Flask, io.StringIO]]:
-    """The kiosk's page over the country of `stage`, and its log. `people` are more cards for the reader."""
+    """The kiosk's page over the country of `stage`, and its log. `people` are more cards for the reader; `desk` is
+    another way to the desks than the one inside this process."""
     plan = draw_plan(
         stage.country.founded, ports=range(20_000, 20_000 + PORTS), redis_url="", certificates=None, tuned={}
     )
@@ -49,6 +57,7 @@ def kiosk_app(
         {
             **plan.service(COUNTER).environment,
             "HUZHENG_KIOSK_CAMERA": camera,
+            "HUZHENG_KIOSK_PRACTICE": str(int(practice)),
             "HUZHENG_KIOSK_LISTEN": f"127.0.0.1:{port}",
         }
     )
@@ -62,7 +71,7 @@ def kiosk_app(
         settings,
         clock=stage.clock,
         log=new_log("scanner_kiosk", stage.clock, stream=lines),
-        line=lambda each: WsgiLine(stage.country.verifiers[each.province]),
+        line=lambda each: desk or WsgiLine(stage.country.verifiers[each.province]),
         start=False,
     )
     try:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import string
 import tty
 from pathlib import Path
 from queue import Empty, Queue
+from time import monotonic
 
 import pytest
 
 from consent.clock import SystemClock
 from consent.errors import Reason, Refusal
 from consent.telling import new_log
+from consent.twin import new_twin
 from scanner_kiosk import doctor
+from scanner_kiosk.app import create_app
 from scanner_kiosk.devices.desk_scanner import DeskScanner, Keys, Serial, named
 from scanner_kiosk.devices.scanned_lines import EVENT, LONGEST, Keyboard, Lines
 from scanner_kiosk.doctor import Finding, Mark
+from tests.counter_rig import SOON, new_rig
+from tests.test_screen import Page, settings_of
 
 BASE45 = string.digits + string.ascii_uppercase + " $%*+-./:"
 LOG = new_log("test", SystemClock(), level="error")
@@ -135,6 +141,48 @@ def test_a_serial_scanner_is_heard_through_a_refusal_and_again_when_its_cable_is
         plug.pull()
     finally:
         scanner.stop()
+
+
+def test_a_pulled_scanner_is_said_on_the_screen_within_three_seconds_and_cured_by_plugging_in(tmp_path: Path) -> None:
+    rig = new_rig(tmp_path, SystemClock())
+    app = create_app(settings_of(rig, scanner=f"serial:{tmp_path}/usb-*"), clock=rig.clock, line=rig.line, log=LOG)
+    page, kiosk = Page(app), app.extensions["kiosk"]
+    scanner = kiosk.scanner
+
+    def stands(how: str) -> float:
+        """How long the page waits to be told so."""
+        began = monotonic()
+        while page.get("state").get_json()["scanner"] != how:
+            assert monotonic() - began < SOON
+        return monotonic() - began
+
+    try:
+        assert stands("gone") < 3  # started without its scanner
+        plug = Plug(tmp_path / "usb-box")
+        assert stands("ok") < 3
+        plug.pull()
+        assert stands("gone") < 3
+        plug = Plug(tmp_path / "usb-other")
+        assert stands("ok") < 3
+        page.begin()
+        twin = new_twin("31")
+        end = monotonic() + SOON
+        while page.get("state").get_json()["state"] == "WAITING":
+            assert monotonic() < end
+            os.write(plug.far, twin.encode() + b"\r\n")
+        rig.desk.wait_for(lambda: bool(rig.desk.bodies))
+        assert json.loads(rig.desk.bodies[-1])["code"] == twin
+    finally:
+        kiosk.stop()
+    assert not scanner._thread.is_alive()
+    plug.pull()
+
+
+def test_a_kiosk_without_a_scanner_says_so_and_misses_none(tmp_path: Path) -> None:
+    rig = new_rig(tmp_path)
+    app = create_app(settings_of(rig), clock=rig.clock, line=rig.line, log=LOG)
+    assert Page(app).get("state").get_json()["scanner"] == "none"
+    app.extensions["kiosk"].stop()
 
 
 def test_the_doctor_tries_the_scanner_of_the_setting_and_says_how_to_mend_it(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from scanner_kiosk.camera import open_source
 from scanner_kiosk.counter import Guidance, Invited
 from scanner_kiosk.devices.desk_scanner import DeskScanner, named
 from scanner_kiosk.kiosk import Kiosk
-from scanner_kiosk.look import Symbol, guide, look, margin_of, preview
+from scanner_kiosk.look import Symbol, dark, guide, look, margin_of, preview
 from scanner_kiosk.own_code import LATE, RENEW, drawing, opened
 from scanner_kiosk.picture import Grey, read_picture
 from scanner_kiosk.scene import Camera, frame
@@ -98,6 +98,7 @@ def here(rig: Rig) -> Iterator[Counted]:
             windows=str(rig.windows),
             personas=str(rig.personas),
             camera="posted:",
+            state=str(rig.folder / "state"),
         ),
         clock=rig.clock,
         log=new_log("scanner_kiosk", rig.clock, stream=lines),
@@ -392,6 +393,28 @@ def square(side: float, *, read: bool = False, ours: bool = True, squeeze: float
 )
 def test_the_advice_fits_what_the_camera_sees(symbols: tuple[Symbol, ...], advice: Guidance) -> None:
     assert guide(symbols, height=720) is advice
+
+
+@pytest.mark.parametrize("gain", [0.002, 0.01, 0.02, 0.05, 0.2, 1.0])
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_dark_counter_is_told_as_such_and_a_code_that_can_be_read_there_is_not(
+    gain: float, shown: bool, rig: Rig
+) -> None:
+    picture = read_picture(png(rig.code())) if shown else None
+    seen = frame(picture, seed=5, t=40, camera=Camera(gain=gain))
+    advice = guide(look(seen), height=seen.shape[0], dark=dark(seen))
+    if not shown:
+        assert advice is (Guidance.TOO_DARK if gain <= 0.02 else Guidance.HOLD_IN)
+    elif gain >= 0.02:
+        assert advice is Guidance.READ
+    else:
+        assert advice in (Guidance.READ, Guidance.TOO_DARK)
+
+
+def test_an_unread_code_in_the_dark_wants_light_and_not_a_still_hand() -> None:
+    assert guide((square(90),), height=720, dark=True) is Guidance.TOO_DARK
+    assert guide((square(300, read=True),), height=720, dark=True) is Guidance.READ
+    assert dark(np.zeros((0, 0), np.uint8)) is False
 
 
 def test_a_picture_without_pixels_is_no_fault() -> None:

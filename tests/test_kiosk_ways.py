@@ -14,7 +14,9 @@ from consent.approval import Decision
 from consent.b64 import from_b64, to_b64
 from consent.errors import Reason, Refusal, Unavailable
 from consent.transport import Letter, Topic
+from scanner_kiosk.counter import Guidance
 from scanner_kiosk.country.people import Persona, pair
+from scanner_kiosk.face import state_of
 from tests.country import Stage, persona, refused
 from tests.kiosk_stage import SIGNATURE, Here, kiosk_app
 from tests.test_couples import spouse_of
@@ -162,6 +164,37 @@ class Silent:
         raise Unavailable(Reason.OFFLINE, "desk")
 
 
+def told(here: Here) -> bool:
+    """Whether the screen says that a colleague will be needed."""
+    found = state_of(here.kiosk, guidance=Guidance.PAUSED, has_picture=False, officer=None)
+    return bool(found["chosen"]["second_officer"])
+
+
+def test_the_officer_is_told_of_the_second_one_before_the_way_without_a_phone_begins(here: Here) -> None:
+    divorced = pair("31", "32")
+    here.begin(divorced, matter="marriage.register", type_="divorce")
+    assert told(here)
+    here.kiosk.card_route.no_phone()
+    assert (here.state, told(here)) == ("READING", True)
+    here.kiosk.card_route.lay(divorced.id)
+    here.until("SIGNING")
+    assert not told(here)  # the citizen reads; the screen asks for the colleague when the turn comes
+    here.kiosk.clear()
+    here.begin(MARRIED)
+    assert (here.state, told(here)) == ("WAITING", False)
+    here.kiosk.card_route.no_phone()
+    assert not told(here)
+
+
+def test_a_desk_of_before_says_it_with_the_sheet_alone(here: Here) -> None:
+    here.begin(pair("31", "32"), matter="marriage.register", type_="divorce")
+    register = here.kiosk.chosen.register
+    assert register is not None
+    for each in register["matters"]:
+        assert isinstance(each.pop("second_officer"), bool)
+    assert (here.state, told(here)) == ("WAITING", False)
+
+
 def test_a_sensitive_matter_wants_a_second_officers_staff_card(here: Here) -> None:
     divorced = pair("31", "32")
     sheet = here.read(divorced, matter="marriage.register", type_="divorce")
@@ -199,6 +232,7 @@ def come(here: Here, two: tuple[Persona, Persona]) -> None:
 
 def test_two_phones_one_after_the_other_end_with_both_copies(here: Here, two: tuple[Persona, Persona]) -> None:
     come(here, two)
+    assert not told(here)  # each of two people answers on the own phone, which needs nobody else
     first = here.hold_in(two[0])
     one = here.kiosk.counter().view
     here.agree(first)

@@ -4,25 +4,46 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
 import re
+import socket
+import subprocess
+import sys
+import tty
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
+import urllib3
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from consent.errors import Reason
+from consent.approval import Decision
+from consent.attest import seal_attest, staff_of
+from consent.b64 import to_b64
+from consent.card import device_of
+from consent.errors import Reason, Refusal
+from consent.keys import SANDBOX_MARK, new_key, write_private
+from consent.people import CitizenId
 from consent.telling import new_log
 from consent.twin import _DAMM, new_twin, spaced
 from scanner_kiosk.app import create_app
+from scanner_kiosk.counter import COUNTER, ENDED, Case, Counter, Invited
+from scanner_kiosk.devices.simulated import Evidence
 from scanner_kiosk.kiosk import Kiosk
+from scanner_kiosk.pictures_apart import MOST_AT_ONCE, PicturesApart
 from scanner_kiosk.screen import PAGE_HEADER, words
 from scanner_kiosk.settings import Settings, read_settings, read_windows
-from tests.counter_rig import OTHER, PERSON, Rig, new_rig, png
+from scanner_kiosk.visit import Asked, View, say
+from scanner_kiosk.ways import Answer, Half, OnCard
+from tests.counter_rig import COPY, OTHER, PERSON, Rig, new_rig, png
 
 HOST = "127.0.0.1:8441"
 ORIGIN = f"http://{HOST}"
@@ -38,6 +59,7 @@ def settings_of(rig: Rig, **more: Any) -> Settings:
         "windows": str(rig.windows),
         "personas": str(rig.personas),
         "camera": "posted:",
+        "state": str(rig.folder / "state"),
     }
     return Settings(**{**given, **more})
 
@@ -183,12 +205,89 @@ def test_a_visit_is_shown_from_the_digits_to_the_copy_and_the_number_never_whole
     assert PERSON not in text
 
 
-def test_a_covered_screen_does_not_even_receive_what_it_hides(page: Page, rig: Rig) -> None:
-    page.pass_visit(rig)
+def dressed(state: str, rig: Rig) -> Counter:
+    """A counter in this state that holds everything it could hold about two people."""
+    now = rig.clock.now()
+    person, other = (CitizenId.parse(each, today=now.date()) for each in (PERSON, OTHER))
+    asked = Asked(request_id="R" * 22, body=b"{}")
+    said = say(Reason.HOLDER_MISMATCH)
+    view = View(
+        request_id="R" * 22,
+        state="PASSED",
+        version=1,
+        etag="1",
+        digits="47",
+        outcome=None,
+        said=said,
+        holder_province="31",
+        library="33",
+        copy=COPY,
+        receipt="receipt",
+        officer="not-verified",
+        asked_at="2026-06-01T02:00:00Z",
+        answer_by="2026-06-01T02:02:00Z",
+    )
+    evidence = Evidence(salt=b"s" * 16, raw=b"strokes")
+    answer = Answer(decision=Decision.AGREE, method="pad", pad="pad", evidence=evidence)
+    sheet = {"request": "digest", "unit_zh": "x"}
+    return Counter(
+        state=state,
+        version=7,
+        case=Case(
+            matter="divorce.apply",
+            type="marriage",
+            case_number="2026-CASE-1",
+            cause="x",
+            preconditions=(),
+            person=person,
+            partner=other,
+            couple="C" * 22,
+        ),
+        asked=asked,
+        invited=(Invited(asked=asked, text="CODE", expires_at=now + timedelta(minutes=1)),),
+        on_card=OnCard(card="wang", name="王小芳", number=person.masked(), sheet=sheet, answer=answer),
+        first=Half(asked=asked, view=view),
+        view=view,
+        said=said,
+        ended_at=now,
+        clears_at=now + timedelta(minutes=1),
+    )
+
+
+@pytest.mark.parametrize("state", COUNTER.moves)
+def test_a_covered_screen_receives_the_same_in_every_state_and_for_everybody(page: Page, rig: Rig, state: str) -> None:
+    page.begin()
+    page.kiosk._counter = dressed(state, rig)
+    shown = page.get("state").get_json()
+    assert shown["case"]["case_number"] == "2026-CASE-1"
+    assert (shown["said"] is not None) is (state in ENDED)
     covered = page.post("cover").get_json()
-    assert (covered["covered"], covered["visit"], covered["case"]) == (True, None, None)
-    assert "J330106" not in page.get("state").text
-    assert page.post("uncover").get_json()["visit"]["copy"] is not None
+    page.kiosk._counter = Counter(version=7)
+    assert page.get("state").get_json() == covered  # as if nobody stood there
+    assert set(covered) == set(shown)
+    page.kiosk._counter = dressed(state, rig)
+    assert page.get("preview.jpg").status_code == 204
+    assert page.post("uncover").get_json() == shown
+
+
+def test_behind_a_cover_no_route_says_anything_about_the_person(page: Page, rig: Rig) -> None:
+    page.kiosk._counter = dressed("PASSED", rig)
+    assert page.get("evidence.json").status_code == page.get("receipts/1.svg").status_code == 200
+    page.post("cover")
+    room = ("page", "asset", "state", "choices", "preview", "frames")  # what is said whoever stands there
+    refused = 0
+    for rule in page.app.url_map.iter_rules():
+        if rule.endpoint in {f"counter.{each}" for each in room}:
+            continue
+        names = ("keep", "again", "retry", "invite", "no-phone") if rule.endpoint == "counter.key" else ("1",)
+        for name in names:
+            path = re.sub(r"<[^>]+>", name, rule.rule).removeprefix("/counter/")
+            answer = page.post(path) if "POST" in (rule.methods or ()) else page.get(path)
+            assert (answer.status_code, code_of(answer)) == (409, "STATE_FORBIDS"), rule.rule
+            refused += 1
+    assert refused >= 14
+    assert page.kiosk.counter().state == "PASSED"
+    assert page.post("clear").get_json()["state"] == "IDLE"
 
 
 def test_keep_and_clear_are_keys(page: Page, rig: Rig) -> None:
@@ -239,6 +338,81 @@ def test_a_live_kiosk_has_neither_card_simulator_nor_foreign_cameras(rig: Rig) -
     page.kiosk.step()
     assert page.get("code.svg?text").mimetype == "image/svg+xml"
     page.kiosk.stop()
+
+
+# --- problems and shifts --------------------------------------------------------------------------
+
+
+def test_a_reported_problem_says_what_the_screen_showed_and_nothing_about_the_person(page: Page, rig: Rig) -> None:
+    assert page.post("choose", {"province": "31", "window": "31-M1"}).status_code == 200
+    page.post("shift", {"officer": "sh0317"})
+    rig.lines["31"].silent = 99  # no network is needed
+    counter = dressed("UNDETERMINED", rig)
+    assert counter.on_card is not None
+    assert counter.on_card.answer is not None
+    word = seal_attest(
+        new_key("ES256", issuer=staff_of("31", "X", "o1")),
+        province="31",
+        window="31-M1",
+        officer="o1",
+        request_digest=to_b64(b"d" * 32),
+        now=rig.clock.now(),
+    )
+    answer = replace(counter.on_card.answer, officer=word)
+    page.kiosk._counter = replace(counter, on_card=replace(counter.on_card, answer=answer))
+    assert page.post("problem").status_code == 204
+    rig.clock.advance(61)  # wiped while the officer chose a cause
+    assert page.get("state").get_json()["state"] == "IDLE"
+    assert page.post("report", {"cause": "mismatch"}).get_json() == {"number": "260601-01"}
+    assert page.post("report", {"cause": "device"}).get_json() == {"number": "260601-02"}
+    text = (rig.folder / "state" / "reports.jsonl").read_text(encoding="utf-8")
+    first, second = (json.loads(line) for line in text.splitlines())
+    assert len(first.pop("second_key")) >= 8
+    assert first.pop("version")
+    assert first == {
+        "number": "260601-01",
+        "time": "2026-06-01T02:01:01Z",
+        "cause": "mismatch",
+        "state": "UNDETERMINED",
+        "reason": "HOLDER_MISMATCH",
+        "request_id": "R" * 22,
+        "province": "31",
+        "window": "31-M1",
+        "officer": "SH0317",
+        "devices": {"kind": "posted", "picture": "no", "scanner": "none", "network": "ok"},
+    }
+    assert (second["state"], second["reason"], second["request_id"]) == ("IDLE", None, None)
+    for personal in (PERSON, PERSON[:6], "王", "CASE", "J330106", word, "divorce"):
+        assert personal not in text
+
+
+@pytest.mark.parametrize("cause", [None, "", "free text", "SLOW"])
+def test_a_problem_has_one_of_five_causes(page: Page, rig: Rig, cause: str | None) -> None:
+    assert code_of(page.post("report", {"cause": cause})) == "BODY_INVALID"
+    assert not (rig.folder / "state").exists()
+
+
+@pytest.mark.parametrize("state", COUNTER.moves)
+def test_an_officer_takes_over_an_empty_or_an_ended_counter_only(page: Page, rig: Rig, state: str) -> None:
+    assert page.post("shift", {"officer": "1001"}).get_json()["on_duty"] == {"number": "1001", "verified": False}
+    page.begin()
+    page.kiosk._counter = Counter() if state == "IDLE" else dressed(state, rig)
+    answer = page.post("shift", {"officer": " sh0317 "})
+    if state == "IDLE" or state in ENDED:
+        found = answer.get_json()
+        assert (found["state"], found["case"]) == ("IDLE", None)
+        assert found["on_duty"] == {"number": "SH0317", "verified": False}
+    else:
+        assert code_of(answer) == "STATE_FORBIDS"
+        assert page.get("state").get_json()["on_duty"]["number"] == "1001"
+        assert page.kiosk.counter().state == state
+
+
+@pytest.mark.parametrize("number", [None, "", "王小芳", "12", "12345678901", "ABCDE123", "a b", PERSON])
+def test_what_is_no_staff_number_leaves_nobody_on_duty(page: Page, number: str | None) -> None:
+    page.post("shift", {"officer": "1001"})
+    assert code_of(page.post("shift", {"officer": number})) == "OFFICER_UNKNOWN"
+    assert page.get("state").get_json()["on_duty"] is None
 
 
 # --- typed, and the counter's own code ------------------------------------------------------------
@@ -327,15 +501,15 @@ def test_what_is_no_small_picture_is_refused(page: Page, data: bytes, kind: str,
     assert code_of(page.post("frames", data=data, content_type=kind)) == reason
 
 
-def test_pictures_are_judged_one_at_a_time(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    inner: list[TestResponse] = []
-
-    def busy(picture: bytes) -> None:
-        inner.append(page.post("frames", data=b"x", content_type="image/png"))
-
-    monkeypatch.setattr(page.kiosk, "post_frame", busy)
-    assert page.post("frames", data=b"x", content_type="image/png").status_code == 204
-    assert code_of(inner[0]) == "TOO_MANY"
+def test_a_picture_that_finds_the_queue_full_is_told_when_to_come_again(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = PicturesApart()
+    for _ in range(MOST_AT_ONCE):
+        full._places.acquire()
+    monkeypatch.setattr(page.kiosk._source, "_apart", full)
+    answer = page.post("frames", data=png("x"), content_type="image/png")
+    assert (answer.status_code, code_of(answer), answer.headers["Retry-After"]) == (429, "TOO_MANY", "1")
 
 
 def test_pictures_are_refused_while_another_camera_is_chosen(page: Page) -> None:
@@ -369,6 +543,7 @@ JSON = st.recursive(
                         "strokes",
                         "standing",
                         "sheet",
+                        "cause",
                     ),
                 ]
             ),
@@ -382,7 +557,9 @@ JSON = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
-    path=st.sampled_from(["choose", "start", "typed", "invite", "no-phone", "lay", "answer", "staff"]),
+    path=st.sampled_from(
+        ["choose", "start", "typed", "invite", "no-phone", "lay", "answer", "staff", "report", "shift"]
+    ),
     body=st.binary(max_size=80) | JSON.map(lambda it: json.dumps(it).encode()),
 )
 def test_whatever_the_page_sends_is_done_or_refused(page: Page, path: str, body: bytes) -> None:
@@ -465,6 +642,125 @@ def test_pages_have_nothing_inline_and_nothing_from_elsewhere(page: Page) -> Non
         assert "<style" not in text
         assert not re.search(r'(src|href)="(?!/counter/)', text.replace('href="#banner"', ""))
         assert f'<html lang="{"zh-CN" if lang == "xx" else lang}">' in text
+
+
+# --- practice -------------------------------------------------------------------------------------
+
+
+def test_practice_is_written_over_the_page_and_takes_sandbox_keys_only(rig: Rig) -> None:
+    app = create_app(settings_of(rig, practice=1), clock=rig.clock, line=rig.line, start=False)
+    for lang in ("zh-CN", "en"):
+        assert 'id="practice"' in app.test_client().get(f"/counter/?lang={lang}", base_url=ORIGIN).text
+    app.extensions["kiosk"].stop()
+    key = Path(json.loads(rig.windows.read_text(encoding="utf-8"))[0]["key_uri"].removeprefix("file:"))
+    key.write_text(key.read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8")  # as a live key is
+    with pytest.raises(Refusal) as told:
+        create_app(settings_of(rig, practice=1), clock=rig.clock, line=rig.line, start=False)
+    assert told.value.reason is Reason.KEY_NOT_ALLOWED
+
+
+def test_practice_is_written_over_every_dialog_too(rig: Rig) -> None:
+    app = create_app(settings_of(rig, practice=1), clock=rig.clock, line=rig.line, start=False)
+    for lang in ("zh-CN", "en"):
+        text = app.test_client().get(f"/counter/?lang={lang}", base_url=ORIGIN).text
+        dialogs = re.findall(r'<dialog id="([^"]+)"(.*?)</dialog>', text, re.DOTALL)
+        assert {name for name, _ in dialogs} >= {"sheet", "cover", "help", "shift", "report"}
+        mark = f'<p class="practice" aria-hidden="true">{words(lang)["practice"]}</p>'
+        assert [name for name, inside in dialogs if mark not in inside] == []
+    app.extensions["kiosk"].stop()
+
+
+@pytest.mark.parametrize("holder", ["reader", "pad", "31-M-02"])
+def test_a_practice_kiosk_refuses_a_live_key_of_a_device_or_of_staff_and_names_its_holder(
+    rig: Rig, holder: str
+) -> None:
+    row, keys = json.loads(rig.windows.read_text(encoding="utf-8"))[0], {}
+    for name in ("reader", "pad", "31-M-02"):
+        path = rig.folder / f"{name}.pem"
+        write_private(
+            path,
+            new_key("ES256", issuer=device_of("31", row["window"], "x")).pem(
+                mark="" if name == holder else SANDBOX_MARK
+            ),
+        )
+        keys[name] = f"file:{path}"
+    devices = {"reader_key_uri": keys["reader"], "pad_key_uri": keys["pad"], "staff": {"31-M-02": keys["31-M-02"]}}
+    row |= {"unit": "11310000MB2F300001", **devices}
+    rig.windows.write_text(json.dumps([row]), encoding="utf-8")
+    with pytest.raises(Refusal) as told:
+        create_app(settings_of(rig, practice=1), clock=rig.clock, line=rig.line, start=False)
+    assert told.value.reason is Reason.KEY_NOT_ALLOWED
+    assert f"{row['window']}, {holder}: a practice kiosk takes sandbox keys only" in (told.value.detail or "")
+
+
+def test_without_practice_nothing_is_written_over_the_page(page: Page) -> None:
+    assert 'class="practice"' not in page.client.get("/counter/", base_url=ORIGIN).text
+
+
+def test_a_live_kiosk_is_none_for_practice() -> None:
+    with pytest.raises(ValueError, match="HUZHENG_KIOSK_PRACTICE"):
+        read_settings({"HUZHENG_KIOSK_PRACTICE": "1"})
+    with pytest.raises(ValueError, match="HUZHENG_KIOSK_PRACTICE"):
+        read_settings({"HUZHENG_KIOSK_PRACTICE": "2", "HUZHENG_PROFILE": "sandbox"})
+    assert read_settings({"HUZHENG_KIOSK_PRACTICE": "1", "HUZHENG_PROFILE": "sandbox"}).practice
+
+
+# --- the end --------------------------------------------------------------------------------------
+
+
+@pytest.mark.full
+@pytest.mark.network
+def test_a_served_kiosk_that_is_told_to_end_lets_go_of_scanner_camera_and_picture_reader(tmp_path: Path) -> None:
+    """The real process, ended by SIGTERM; the far end of the scanner's line hears it hang up."""
+    rig = new_rig(tmp_path)
+    far, near = pty.openpty()
+    tty.setraw(near)
+    (tmp_path / "usb-box").symlink_to(os.ttyname(near))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "HUZHENG_PROFILE": "sandbox",
+        "HUZHENG_KEYLIST": str(rig.folder / "keylist.json"),
+        "HUZHENG_KEYLIST_SHA256": rig.keylist_sha256,
+        "HUZHENG_KIOSK_WINDOWS": str(rig.windows),
+        "HUZHENG_KIOSK_CAMERA": "posted:",
+        "HUZHENG_KIOSK_SCANNER": f"serial:{tmp_path}/usb-*",
+        "HUZHENG_KIOSK_STATE": str(tmp_path / "state"),
+        "HUZHENG_KIOSK_LISTEN": f"127.0.0.1:{port}",
+    }
+    log = tmp_path / "log"
+    with log.open("wb") as told:
+        program = subprocess.Popen(
+            [sys.executable, "-m", "scanner_kiosk", "run"], env=environment, stdout=told, stderr=told
+        )
+    address = f"http://127.0.0.1:{port}/counter/"
+    try:
+        again = urllib3.Retry(total=None, connect=400, backoff_factor=0.1, backoff_max=0.5)
+        with urllib3.PoolManager(retries=again, timeout=60) as web:
+            text = web.request("GET", address).data.decode()
+            token = re.search(r'name="counter-token" content="([^"]+)"', text)
+            assert token is not None
+            own = {PAGE_HEADER: token[1], "Origin": address.removesuffix("/counter/")}
+            end = monotonic() + 60
+            while web.request("GET", f"{address}state", headers=own).json()["scanner"] != "ok":
+                assert monotonic() < end
+            posted = web.request(
+                "POST", f"{address}frames", body=png("x"), headers={**own, "Content-Type": "image/png"}
+            )
+            assert posted.status == 204
+        os.close(near)  # the kiosk alone holds it now
+        program.terminate()
+        program.wait(60)
+        with pytest.raises(OSError, match="Input/output error"):
+            while True:
+                os.read(far, 64)
+    finally:
+        program.kill()
+        program.wait(60)
+        os.close(far)
+    assert b'"kiosk_ends"' in log.read_bytes(), log.read_text(encoding="utf-8")[-2000:]
 
 
 # --- settings -------------------------------------------------------------------------------------

@@ -288,6 +288,7 @@ class _Draft:
             "HUZHENG_KIOSK_WINDOWS": str(listed),
             "HUZHENG_KIOSK_PERSONAS": str(self.founded.folder / "personas.json"),
             "HUZHENG_KIOSK_CAMERA": f"sim:{self.urls['31-wallet']}/phone/current.png",
+            "HUZHENG_KIOSK_STATE": str(self.founded.folder / COUNTER),
             "HUZHENG_KIOSK_LISTEN": _listen(self.urls[COUNTER]),
         }
         if self.certificates is not None:

@@ -4,19 +4,23 @@
    2. calls    every call carries the token of this start; an old token means a restarted kiosk: load the page again
    3. polls    the state (with ETag) and the preview, each the next one only after the last one has ended
    4. shows    one function for each part of the page; texts are set only where they change, so that readers are not disturbed
-   5. keys     F1 help, F2 cover, F4 own code, F8 no phone, K keep, P print, Esc clear
+   5. keys     F1 help, F2 cover, F4 own code, F7 change of shift, F8 no phone, F9 report a problem, K keep, P print, Esc clear
    6. camera   frames of the browser's camera, where that source is chosen
 
    What is typed in place of a scan stands in typed.js, the counter's own code in own_code.js. Somebody without a phone: card.js
    for the cards on the reader, sheet.js for what is read and signed. Two people: two.js. Receipts and evidence: paper.js.
+   Who is on duty: duty.js. A problem to report: report.js. A desk that is silent: offline.js.
 */
 import { cardView } from "/counter/static/card.js";
 import { fieldsInto } from "/counter/static/copy.js";
+import { dutyView } from "/counter/static/duty.js";
+import { offlineView, saidAlone } from "/counter/static/offline.js";
 import { ownCodeView } from "/counter/static/own_code.js";
 import { paperView } from "/counter/static/paper.js";
+import { reportView } from "/counter/static/report.js";
 import { sheetView } from "/counter/static/sheet.js";
 import { twoView } from "/counter/static/two.js";
-import { typedField } from "/counter/static/typed.js";
+import { typedField, wedge } from "/counter/static/typed.js";
 
 const $ = (id) => document.getElementById(id);
 const lang = document.documentElement.lang;
@@ -130,7 +134,7 @@ async function pollPreview() {
   let shown = "";
   for (;;) {
     try {
-      const answer = document.hidden ? null : await call("GET", "preview.jpg");
+      const answer = document.hidden || (state && state.covered) ? null : await call("GET", "preview.jpg");
       const has = answer !== null && answer.status === 200;
       if (has) {
         const fresh = URL.createObjectURL(await answer.blob());
@@ -152,19 +156,20 @@ async function pollPreview() {
 /* --- shows ------------------------------------------------------------------------------ */
 
 const TONES = {
-  IDLE: "calm", WAITING: "calm", INVITING: "calm", READING: "calm", CHECKING: "busy", CONFIRMING: "busy",
+  COVERED: "calm", IDLE: "calm", WAITING: "calm", INVITING: "calm", READING: "calm", CHECKING: "busy", CONFIRMING: "busy",
   SIGNING: "busy", ATTESTING: "busy", SEARCHING: "busy", FETCHING: "busy",
   PASSED: "pass", REFUSED: "refuse", UNDETERMINED: "check",
 };
 const ENDED = ["PASSED", "REFUSED", "UNDETERMINED"];
 const STEPS = {
-  IDLE: 1, WAITING: 2, INVITING: 2, READING: 2, CHECKING: 2, CONFIRMING: 3, SIGNING: 3, ATTESTING: 3,
+  COVERED: 0, IDLE: 1, WAITING: 2, INVITING: 2, READING: 2, CHECKING: 2, CONFIRMING: 3, SIGNING: 3, ATTESTING: 3,
   SEARCHING: 4, FETCHING: 4, PASSED: 4, REFUSED: 4, UNDETERMINED: 4,
 };
 
 function take(fresh) {
   state = fresh;
-  const changed = state.state !== lastState;
+  // Covered, the page is not told how the visit stands; so covering is no change of it, and a half-filled form stays.
+  const changed = !state.covered && state.state !== lastState;
   showBanner();
   showVisit();
   ownCode.show(state);
@@ -172,6 +177,9 @@ function take(fresh) {
   two.show(state);
   paper.show(state);
   sheet.show(state);
+  duty.show(state);
+  offline.show(state);
+  show("scanner-gone", state.scanner === "gone");
   showPlace();
   if (changed) {
     lastState = state.state;
@@ -192,10 +200,12 @@ function showBanner() {
   banner.dataset.tone = TONES[at];
   const kind = state.chosen ? state.chosen.type : "marriage";
   const said = state.said || {};
-  const sentence = own(said, "sentence") || sentenceOf(at, kind);
+  const alone = saidAlone(state, say);
+  const sentence = [alone && alone.sentence, alone && state.check !== "refused" ? "" : own(said, "sentence")].filter(Boolean).join(zh ? "。" : ". ") || sentenceOf(at, kind);
   const next = own(said, "next") || words[`state.${at}.${state.on_card ? "card" : "phone"}.next`] || words[`state.${at}.next`] || "";
-  put("word", say(`state.${at}`));
-  $("word").parentNode.dataset.long = String(say(`state.${at}`).length > 12);
+  const word = (alone && alone.word) || say(`state.${at}`);
+  put("word", word);
+  $("word").parentNode.dataset.long = alone ? "alone" : String(word.length > 12);
   put("sentence", sentence);
   put("next-step", next);
   show("next-line", next !== "");
@@ -212,7 +222,7 @@ function showBanner() {
   }
   // The camera's last word may be of before: in WAITING it is not paused any more.
   const done = state.on_card ? "card_done" : "done";
-  const paused = { IDLE: "paused", WAITING: "hold_in", READING: "card", CHECKING: state.on_card ? "card_stays" : "done" }[at] || done;
+  const paused = { COVERED: "covered", IDLE: "paused", WAITING: "hold_in", READING: "card", CHECKING: state.on_card ? "card_stays" : "done" }[at] || done;
   const cards = at === "READING" || Boolean(state.on_card); // whatever the camera sees
   const guidance = at === "INVITING" ? "scan_us" : cards || state.guidance === "paused" ? paused : state.guidance;
   put("guidance-text", say(`guidance.${guidance}`));
@@ -249,6 +259,7 @@ function showVisit() {
   show("wait", Boolean(waiting));
   put("wait", waiting ? say(waiting, { province: provinceName(visit && visit.library) }) : "");
   show("ways", at === "WAITING");
+  show("second-ahead", Boolean(state.chosen && state.chosen.second_officer));
   show("invite", state.ways.invite);
   show("no-phone", state.ways.no_phone);
   showCopy(visit && !state.two && visit.copy, visit);
@@ -263,7 +274,8 @@ function showVisit() {
   put("clear-text", say(ended ? "done" : "cancel"));
   $("keys").classList.toggle("roomy", at !== "PASSED" || Boolean(state.two));
   // One filled button: what is most likely to be done next.
-  const next = at === "PASSED" ? "clear" : state.can_retry && state.said.retry ? "retry" : ended ? "again" : "";
+  // A code that was checked here only is over when the desk is back.
+  const next = at === "PASSED" ? "clear" : state.can_retry && state.said.retry && !state.check ? "retry" : ended ? "again" : "";
   for (const id of ["clear", "retry", "again"]) $(id).classList.toggle("main", id === next);
   const reference = (at === "REFUSED" || at === "UNDETERMINED") && state.request_id;
   show("reference", Boolean(reference));
@@ -321,7 +333,7 @@ function showCopy(copy, visit) {
     ...Array.from({ length: 40 }, () => {
       const span = document.createElement("span");
       // Drawn by the style sheet: it is a mark on paper, not a text to be read.
-      span.dataset.mark = `${officer(visit)} · ${place.window}`;
+      span.dataset.mark = `${duty.name(visit)} · ${place.window}`;
       return span;
     }),
   );
@@ -334,12 +346,7 @@ function asOf(copy) {
 function watermark(visit) {
   const place = state.place;
   const window = `${own(place, "unit")} ${place.window_name} (${place.window})`;
-  return say("copy.watermark", { officer: officer(visit), window, time: nowText() });
-}
-
-function officer(visit) {
-  const name = visit ? visit.officer : "not-verified";
-  return name === "not-verified" ? say("officer.not-verified") : name;
+  return say("copy.watermark", { officer: duty.name(visit), window, time: nowText() });
 }
 
 function showPlace() {
@@ -349,7 +356,6 @@ function showPlace() {
   put("place-name", named.slice(1).join(" · "));
   if (state.state !== "IDLE") $("place").open = false;
   for (const id of ["province", "window"]) $(id).disabled = state.state !== "IDLE";
-  put("foot-officer", officer(state.visit));
   const network = state.network.silent ? "silent" : state.network.heard_at ? "ok" : "unknown";
   $("foot-network").dataset.network = network;
   put("foot-network-word", say(`network.${network}`));
@@ -541,12 +547,21 @@ async function start(event) {
 
 /* --- keys, sound, camera ---------------------------------------------------------------- */
 
+const aside = () => ["help", "shift", "report"].some((id) => $(id).open);
 function pressed(event) {
   const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName || "");
   if (event.key === "F1") {
     event.preventDefault();
     if ($("help").open) $("help").close();
     else $("help").showModal();
+  } else if (event.key === "F7" && !event.altKey && !event.ctrlKey) {
+    event.preventDefault();
+    if (!aside()) duty.open();
+  } else if (event.key === "F9" && !event.altKey && !event.ctrlKey) {
+    event.preventDefault();
+    if (!aside() && state && !state.covered) report.open();
+  } else if (aside() && event.key !== "F2") {
+    // A dialog of the officer's has the keys; Esc closes it and wipes nothing.
   } else if (event.key === "F2") {
     event.preventDefault();
     key(state && state.covered ? "uncover" : "cover");
@@ -558,7 +573,7 @@ function pressed(event) {
     event.preventDefault();
     if (state && state.state === "READING") key("again");
     else if (state && state.ways.no_phone) key("no-phone");
-  } else if (event.key === "Escape" && !$("help").open) {
+  } else if (event.key === "Escape") {
     event.preventDefault();
     if (state && state.state === "IDLE" && !state.covered) resetForm();
     key("clear");
@@ -566,7 +581,7 @@ function pressed(event) {
     key("keep");
   } else if ((event.key === "p" || event.key === "P") && !typing && !event.ctrlKey && !event.metaKey && state && state.receipts) {
     paper.print();
-  } else if (!typing && state && state.state === "WAITING" && !state.covered && !$("help").open) {
+  } else if (!typing && state && state.state === "WAITING" && !state.covered) {
     typed.lead(event);
   }
 }
@@ -652,6 +667,9 @@ const typed = typedField({
     $("banner").focus();
   },
 });
+const scanned = wedge({
+  taken: (text) => (state && state.state === "WAITING" && !state.covered ? typed.handIn(text) : fault(say("typed.astray"))),
+});
 const ownCode = ownCodeView({ say, call, put, show, own, fault });
 
 /* --- without a phone, and two people ------------------------------------------------------ */
@@ -660,7 +678,10 @@ const shared = { say, own, put, show, fill, send, fault, taken: (found) => take(
 const card = cardView(shared);
 const sheet = sheetView(shared);
 const two = twoView({ say, own, show, day, asOf, ended: (at) => ENDED.includes(at) });
-const paper = paperView({ say, own, put, show, call, fault, now: nowText, provinceName: (code) => provinceName(code) });
+const duty = dutyView({ say, put, show, send, taken: (found) => take(found), emptied: resetForm, ended: (at) => ENDED.includes(at) });
+const offline = offlineView({ say, own, put, show, send, moment, taken: (found) => take(found), fault });
+const report = reportView({ say, put, show, call, send });
+const paper = paperView({ say, own, put, show, call, fault, officer: (visit) => duty.name(visit), now: nowText, provinceName: (code) => provinceName(code) });
 
 /* --- begin ------------------------------------------------------------------------------ */
 
@@ -701,6 +722,7 @@ async function begin() {
   $("sound").addEventListener("click", toggleSound);
   $("camera-kind").addEventListener("change", showAddress);
   $("camera-form").addEventListener("submit", useCamera);
+  document.addEventListener("keydown", scanned, true); // before any field's own
   document.addEventListener("keydown", pressed);
   document.addEventListener("click", (event) => {
     for (const fold of document.querySelectorAll(".fold[open]")) if (!fold.contains(event.target)) fold.open = false;

@@ -4,7 +4,7 @@
 */
 
 /** `show(state)` at each news; `print()` prints the receipts of the visit that has ended. */
-export function paperView({ say, own, put, show, call, fault, now, provinceName }) {
+export function paperView({ say, own, put, show, call, fault, officer, now, provinceName }) {
   const $ = (id) => document.getElementById(id);
   const paper = $("paper");
   let state = null;
@@ -29,6 +29,7 @@ export function paperView({ say, own, put, show, call, fault, now, provinceName 
     return [
       ["paper.unit", own(place, "unit")],
       ["paper.window", `${place.window_name} (${place.window})`],
+      ["footer.officer", officer(state.visit)],
       ["form.matter", state.chosen ? own(state.chosen, "name") : ""],
       ["form.type", state.chosen ? say(`type.${state.chosen.type}`) : ""],
       ["case", state.case.case_number],
@@ -51,6 +52,12 @@ export function paperView({ say, own, put, show, call, fault, now, provinceName 
     return picture;
   }
 
+  function marked(practice) {
+    const mark = practice.cloneNode(true);
+    mark.removeAttribute("id");
+    return mark;
+  }
+
   async function sheetOf(one, n) {
     const sheet = document.createElement("section");
     const head = document.createElement("h2");
@@ -66,6 +73,8 @@ export function paperView({ say, own, put, show, call, fault, now, provinceName 
     }
     foot.textContent = `${say("reference", { n: one.request_id })} · ${say("paper.foot")}`;
     sheet.append(head, list, await code(n), foot);
+    const practice = $("practice");
+    if (practice) sheet.append(marked(practice)); // nobody takes it home for a real one
     return sheet;
   }
 

@@ -23,12 +23,15 @@ from consent.telling import new_log
 from scanner_kiosk import app as parts
 from scanner_kiosk import scene
 from scanner_kiosk.camera import open_source
+from scanner_kiosk.devices.desk_scanner import DeskScanner, named
 from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.picture import read_picture
+from scanner_kiosk.reports import Reports
 from scanner_kiosk.settings import Settings
 from scanner_kiosk.visit import say
 from tests.browser.chromium import ARGUMENTS, CHROMIUM, MARKS
 from tests.counter_rig import PERSON, Rig, new_rig, png
+from tests.test_desk_scanner import Plug
 
 SIZES = ((1280, 800), (1920, 1080))
 SOON = 30.0  # seconds; only ever used up by a failing test
@@ -78,6 +81,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
         windows=str(rig.windows),
         personas=str(rig.personas),
         camera="sim:",
+        state=str(rig.folder / "state"),
         listen=f"127.0.0.1:{http.server_port}",
     )
     log = new_log("scanner_kiosk", rig.clock, stream=io.StringIO())
@@ -270,6 +274,149 @@ def test_f2_covers_the_screen_and_uncovers_it_and_escape_clears(browser: Any, se
         assert served.kiosk.counter().state == "WAITING"
         page.keyboard.press("Escape")
         screen.until(lambda: served.kiosk.counter().state == "IDLE")
+
+
+def test_behind_the_cover_no_end_is_told_and_a_half_filled_form_stays(browser: Any, served: Served) -> None:
+    with Screen(browser, served) as screen:
+        page = screen.page
+        page.fill("#case-number", "2026-half")
+        page.keyboard.press("F2")
+        screen.until(lambda: page.is_visible("#cover"))
+        page.keyboard.press("F2")
+        screen.until(lambda: page.is_visible("#case-form") and not page.is_visible("#cover"))
+        assert page.input_value("#case-number") == "2026-half"
+        served.picture = png(served.rig.code())
+        screen.start()
+        screen.until(lambda: page.is_visible("#digits-box"))
+        page.keyboard.press("F2")
+        screen.until(lambda: page.is_visible("#cover"))
+        served.rig.desk.move("REFUSED", Reason.DECLINED)
+        screen.until(lambda: served.kiosk.counter().state == "REFUSED")
+        with page.expect_response(lambda answer: answer.url.endswith("/state")):
+            pass  # the page has asked once more
+        assert "已遮挡" in page.inner_text("#banner")
+        said = say(Reason.DECLINED)
+        assert said.sentence_zh not in page.content()
+        assert "2026-浦-000317" not in page.content()
+        assert "不通过" not in page.title()
+        assert page.get_attribute("#banner", "data-tone") == "calm"
+        page.keyboard.press("F2")
+        screen.tone("refuse")
+        assert said.sentence_zh in page.inner_text("#banner")
+        assert screen.faults == []
+
+
+@pytest.mark.parametrize("lang", ["zh-CN", "en"])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_problem_is_reported_while_waiting_and_at_every_end_in_two_touches(
+    browser: Any, served: Served, lang: str, size: tuple[int, int]
+) -> None:
+    journal = Reports(served.rig.folder / "state")
+    ends = [
+        ("WAITING", None),
+        ("PASSED", None),
+        ("REFUSED", Reason.DECLINED),
+        ("UNDETERMINED", Reason.LIBRARY_UNREACHABLE),
+    ]
+    with Screen(browser, served, lang=lang, size=size) as screen:
+        page = screen.page
+        for n, (state, reason) in enumerate(ends, start=1):
+            served.picture = b"" if state == "WAITING" else png(served.rig.code())
+            screen.start()
+            if state != "WAITING":
+                screen.until(lambda: page.is_visible("#digits-box"))
+                served.rig.desk.move(state, reason, **({"province": "33"} if reason else {}))
+                screen.tone({"PASSED": "pass", "REFUSED": "refuse", "UNDETERMINED": "check"}[state])
+            page.click("#report-key")
+            screen.fits()
+            screen.usable()
+            if n % 2:
+                page.click("#report-causes button[value='slow']")
+            else:
+                page.keyboard.press("3")
+            screen.until(lambda: page.is_visible("#report-number"))
+            told = journal.all()
+            assert page.inner_text("#report-number") == told[-1]["number"]
+            assert (len(told), told[-1]["cause"], told[-1]["state"]) == (n, "slow", state)
+            screen.fits()
+            screen.usable()
+            page.keyboard.press("Escape")
+            assert not page.is_visible("#report")
+            assert served.kiosk.counter().state == state  # Esc has closed the dialog and wiped nothing
+            page.keyboard.press("Escape")
+            screen.until(lambda: page.is_visible("#case-form"))
+        assert screen.faults == []
+
+
+@pytest.mark.parametrize("lang", ["zh-CN", "en"])
+def test_a_change_of_shift_takes_three_touches_and_leaves_nothing_of_the_last_officer(
+    browser: Any, served: Served, lang: str
+) -> None:
+    touches: list[str] = []
+
+    def touch(name: str) -> None:
+        screen.page.click(name)
+        touches.append(name)
+
+    with Screen(browser, served, lang=lang) as screen:
+        page = screen.page
+        screen.start()
+        touch("#duty")
+        screen.until(lambda: page.is_visible("#shift-busy"))
+        assert not page.is_visible("#shift-form")
+        screen.fits()
+        screen.usable()
+        touch("#shift-end")
+        screen.until(lambda: page.is_visible("#shift-form"))
+        page.keyboard.type("sh0317")
+        touch("#shift-take")
+        screen.until(lambda: not page.is_visible("#shift"))
+        assert len(touches) <= 3
+        assert "SH0317" in page.inner_text("#duty-name")
+        assert {"zh-CN": "未经核验", "en": "not verified"}[lang] in page.inner_text("#duty-name")
+        assert served.kiosk.counter().state == "IDLE"
+        screen.fits()
+        screen.usable()
+        # Nobody is served: two touches, and what was half filled in is gone.
+        page.fill("#case-number", "2026-half")
+        page.keyboard.press("F7")
+        page.keyboard.type("12")
+        page.click("#shift-take")
+        assert page.is_visible("#shift-fault")
+        screen.usable()
+        page.keyboard.type("34")
+        page.keyboard.press("Enter")
+        screen.until(lambda: not page.is_visible("#shift"))
+        assert page.input_value("#case-number") == ""
+        screen.until(lambda: "1234" in page.inner_text("#duty-name"))
+        # What is shown and printed names the officer, and that nobody has checked it.
+        served.picture = png(served.rig.code())
+        screen.start()
+        screen.until(lambda: page.is_visible("#digits-box"))
+        served.rig.desk.move("PASSED")
+        screen.tone("pass")
+        assert {"zh-CN": "1234（未经核验）", "en": "1234 (not verified)"}[lang] in page.inner_text("#watermark")
+        screen.fits()
+        assert screen.faults == []
+
+
+def test_an_unplugged_scanner_is_said_on_the_screen_and_cured_by_plugging_in(
+    browser: Any, served: Served, tmp_path: Path
+) -> None:
+    plug = Plug(tmp_path / "usb-box")
+    log = new_log("scanner_kiosk", served.rig.clock, stream=io.StringIO())
+    with Screen(browser, served) as screen:
+        page = screen.page
+        served.kiosk.listen_to(DeskScanner(named(f"serial:{tmp_path}/usb-*"), deliver=served.kiosk.typed, log=log))
+        assert not page.is_visible("#scanner-gone")
+        plug.pull()
+        page.wait_for_selector("#scanner-gone", state="visible", timeout=3000)
+        screen.fits()
+        screen.usable()
+        plug = Plug(tmp_path / "usb-other")
+        page.wait_for_selector("#scanner-gone", state="hidden", timeout=3000)
+        served.kiosk.stop()
+        plug.pull()
 
 
 def test_the_officer_is_told_what_is_missing(browser: Any, served: Served) -> None:

@@ -17,9 +17,10 @@ import pytest
 from consent.clock import ShiftedClock
 from consent.invitation import PREFIX
 from consent.twin import new_twin, read_twin, spaced
+from scanner_kiosk.screen import words
 from tests import test_phone_codes as phone_codes
 from tests.browser import test_counter_browser as counter_browser
-from tests.browser.chromium import ARGUMENTS, CHROMIUM, MARKS
+from tests.browser.chromium import ARGUMENTS, BLIND, CHROMIUM, MARKS, OTHER_KINDS, UNMAKEABLE
 from tests.browser.sides import PATIENCE_MS, PHONE, qr_on, usable
 from tests.browser.test_counter_browser import SIZES, Screen, Served
 from tests.phone_stage import Stage, certificate, holdings, serving
@@ -131,6 +132,63 @@ def test_a_desk_scanner_with_swapped_capitals_is_told_so_and_asks_nobody(browser
         page.keyboard.press("Enter")
         screen.until(lambda: page.is_visible("#digits-box"))
         assert json.loads(served.rig.desk.bodies[-1])["code"] == "https://zwdt.example/q/9f2c"
+
+
+@pytest.mark.parametrize("lang", ["zh-CN", "en"])
+def test_an_input_method_is_warned_of_at_once_and_nothing_it_made_is_sent(
+    browser: Any, served: Served, lang: str
+) -> None:
+    with Screen(browser, served, lang=lang) as screen:
+        page, told = screen.page, words(lang)["typed.ime"]
+        screen.start()
+        calls = len(served.rig.desk.log)
+        keys = page.context.new_cdp_session(page)
+        page.focus("#typed")
+        keys.send("Input.imeSetComposition", {"text": "yi", "selectionStart": 2, "selectionEnd": 2})
+        assert page.inner_text("#typed-note") == told  # while it still composes
+        keys.send("Input.insertText", {"text": "YRD1"})
+        page.keyboard.press("Enter")
+        screen.until(lambda: page.input_value("#typed") == "")
+        assert page.inner_text("#typed-note") == told
+        page.keyboard.insert_text("ＹＲＤ１：ＡＢ")
+        page.keyboard.press("Enter")
+        screen.until(lambda: page.input_value("#typed") == "")
+        assert page.inner_text("#typed-note") == told
+        assert len(served.rig.desk.log) == calls
+        code = served.rig.code()  # switched off
+        page.keyboard.type(code)
+        page.keyboard.press("Enter")
+        screen.until(lambda: page.is_visible("#digits-box"))
+        assert json.loads(served.rig.desk.bodies[-1])["code"] == code
+
+
+def strike(page: Any, text: str, *, apart_ms: int) -> None:
+    """Real keys, each with the time at which it was pressed: how busy this machine is does not count."""
+    keys, now = page.context.new_cdp_session(page), page.evaluate("Date.now()")
+    for n, sign in enumerate([*text, "Enter"]):
+        enter = {"key": "Enter", "text": "\r", "windowsVirtualKeyCode": 13}
+        given = {
+            **(enter if sign == "Enter" else {"key": sign, "text": sign}),
+            "timestamp": (now + n * apart_ms) / 1000,
+        }
+        keys.send("Input.dispatchKeyEvent", {"type": "keyDown", **given})
+        keys.send("Input.dispatchKeyEvent", {"type": "keyUp", "key": given["key"], "timestamp": given["timestamp"]})
+
+
+def test_a_scanner_that_types_into_the_form_leaves_nothing_there_and_fingers_do(browser: Any, served: Served) -> None:
+    with Screen(browser, served) as screen:
+        page = screen.page
+        page.fill("#case-number", "2026-")
+        page.focus("#case-number")
+        strike(page, served.rig.code(), apart_ms=5)
+        assert page.input_value("#case-number") == "2026-"
+        screen.until(lambda: page.inner_text("#fault") == words("zh-CN")["typed.astray"])
+        page.focus("#case-number")
+        page.keyboard.press("End")
+        strike(page, "YRD1", apart_ms=80)  # by hand
+        assert page.input_value("#case-number") == "2026-YRD1"
+        assert served.kiosk.counter().state == "IDLE"
+        assert screen.faults == []
 
 
 def test_the_page_finds_the_same_slips_as_the_kiosk(browser: Any, served: Served) -> None:
@@ -321,6 +379,24 @@ def test_a_browser_with_a_scanner_reads_the_counters_code(playwright: Any, phone
     page.wait_for_selector(".sheet .choice")
     assert page.evaluate("window.streams.map((each) => each.getTracks()[0].readyState)") == ["ended"]
     started.close()
+
+
+@pytest.mark.parametrize("script", ["delete window.BarcodeDetector;", OTHER_KINDS, UNMAKEABLE, BLIND])
+def test_a_phone_whose_browser_reads_no_codes_says_so_and_takes_the_text(
+    browser: Any, phone_stage: tuple[Stage, str], script: str
+) -> None:
+    _, url = phone_stage
+    page = showing(browser, url, script=script)
+    page.click("#scan")
+    page.wait_for_selector("text=这个浏览器不能用摄像头扫码。")
+    assert page.locator("video").count() == 0
+    if script == BLIND:
+        assert page.evaluate("window.camera.getTracks()[0].readyState") == "ended"
+    usable(page)
+    page.fill("#counter-text", "https://example.org/")
+    page.click(".paste button")
+    page.wait_for_selector("text=这不是窗口的码。")
+    page.context.close()
 
 
 def test_going_back_from_reading_shows_the_code_again_and_lets_go_of_the_camera(

@@ -22,6 +22,7 @@ from scanner_kiosk.country.people import Persona, pair
 from scanner_kiosk.country.units import window_for
 from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.phone import Phone
+from scanner_kiosk.screen import words
 from tests.browser import test_counter_browser as counter_browser
 from tests.browser.chromium import MARKS
 from tests.browser.sides import shot
@@ -59,7 +60,8 @@ class Served:
 
 
 @pytest.fixture
-def served(stage: Stage) -> Iterator[Served]:
+def served(stage: Stage, request: pytest.FixtureRequest) -> Iterator[Served]:
+    practice = getattr(request, "param", False)
     two = MARRIED, spouse_of(stage, MARRIED, province="34", library="31")
     cards = [
         {
@@ -79,7 +81,7 @@ def served(stage: Stage) -> Iterator[Served]:
         while not ended.wait(0.05):
             stage.pump()
 
-    with kiosk_app(stage, people=cards, port=http.server_port, camera=NO_PHONE) as (app, _):
+    with kiosk_app(stage, people=cards, port=http.server_port, camera=NO_PHONE, practice=practice) as (app, _):
         holder.append(app)
         kiosk: Kiosk = app.extensions["kiosk"]
         threads = [Thread(target=each, daemon=True) for each in (http.serve_forever, kiosk.run, work)]
@@ -208,6 +210,30 @@ def test_a_citizen_without_a_phone_reads_declares_and_signs(
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("served", [True], indirect=True)
+def test_practice_is_written_over_the_sheet_that_is_signed_and_over_the_paper(browser: Any, served: Served) -> None:
+    with Screen(browser, served) as screen:  # type: ignore[arg-type]
+        page = screen.page
+        to_the_sheet(screen, "realestate.register", MARRIED)
+        page.click("#lay")
+        screen.until(lambda: page.is_visible("#sheet .practice"))
+        mark = page.locator("#sheet .practice").bounding_box()
+        assert mark["width"] >= SIZES[0][0] * 0.9
+        assert page.evaluate("getComputedStyle(document.querySelector('#sheet .practice')).pointerEvents") == "none"
+        page.check("[name=declaration]")
+        page.click("#pad-simulate")
+        page.click("#sheet-agree")
+        screen.tone("pass")
+        page.evaluate("() => { window.print = () => { window.printed = true; }; }")
+        page.keyboard.press("p")
+        screen.until(lambda: page.evaluate("window.printed === true"))
+        page.emulate_media(media="print")
+        assert page.is_visible("#paper section .practice")
+        size = page.evaluate("getComputedStyle(document.querySelector('#paper .practice')).fontSize")
+        assert float(size.removesuffix("px")) > 100
+
+
+@pytest.mark.full
 def test_the_whole_way_without_a_phone_goes_by_keyboard(browser: Any, served: Served) -> None:
     """A face match, chosen by the citizen; then another visit that is declined."""
     with Screen(browser, served, lang="en") as screen:  # type: ignore[arg-type]
@@ -274,9 +300,20 @@ def test_a_sensitive_matter_ends_only_after_a_second_officers_staff_card(
 ) -> None:
     with Screen(browser, served, lang=lang, size=size) as screen:  # type: ignore[arg-type]
         page = screen.page
-        to_the_sheet(screen, "marriage.register", DIVORCED, type_="divorce")
+        begin(screen, "marriage.register", DIVORCED, type_="divorce")
+        page.click("#start")
+        screen.until(lambda: page.is_visible("#no-phone"))
+        assert page.inner_text("#second-ahead") == words(lang)["no_phone.second"]  # before that way begins
+        fits(screen)
+        screen.usable()
+        shot(page, f"counter-second-ahead-{lang}-{size[0]}")
+        page.click("#no-phone")
+        screen.until(lambda: page.is_visible("#reading"))
+        assert page.is_visible("#second-ahead")
+        fits(screen)
         page.click("#lay")
         screen.until(lambda: page.is_visible("#sheet"))
+        assert not page.is_visible("#second-ahead")
         fits(screen)
         page.click("#pad-simulate")
         page.click("#sheet-agree")
