@@ -20,6 +20,8 @@ A source is chosen by its name:
 `webcam:0`      a V4L2 device by number, or better by path, which does not change when another camera is
                 plugged in:
                 `webcam:/dev/v4l/by-id/…`
+`mjpeg:http://HOST/PATH`
+                a camera on the network that sends one JPEG after another; https as well
 `posted:`       pictures that a browser on this machine posts to the kiosk's page
 `sim:`          a simulated phone before a simulated camera
 """
@@ -34,6 +36,7 @@ from typing import Final, Self
 
 from consent.errors import Unavailable
 from scanner_kiosk import scene
+from scanner_kiosk.mjpeg import Mjpeg
 from scanner_kiosk.sources import (
     Folder,
     Frame,
@@ -53,6 +56,7 @@ __all__ = [
     "Folder",
     "Frame",
     "Latest",
+    "Mjpeg",
     "Posted",
     "Simulated",
     "Source",
@@ -187,9 +191,13 @@ def open_source(
         case "webcam", device if device:
             number = int(device) if device.isascii() and device.isdigit() else device
             return Webcam(number, width=width, height=height, ticks=ticks)
+        case "mjpeg", address if address:
+            return Mjpeg(address, ticks=ticks)
         case "posted", "":
             return Posted(ticks=ticks)
         case "sim", "":
             camera = scene.Camera(width=width, height=height)
             return Simulated(picture or (lambda: b""), seed=seed, camera=camera, ticks=ticks)
-    raise ValueError("a camera is file:PATH, folder:PATH, video:PATH, webcam:NUMBER, webcam:PATH, posted: or sim:")
+    raise ValueError(
+        "a camera is file:PATH, folder:PATH, video:PATH, webcam:NUMBER, webcam:PATH, mjpeg:ADDRESS, posted: or sim:"
+    )
