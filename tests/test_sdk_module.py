@@ -81,6 +81,24 @@ def test_the_module_refers_to_nothing_outside_and_writes_no_markup() -> None:
     assert 'generateKey(ALGORITHM, false, ["sign"])' in code
 
 
+def test_our_own_phone_signs_as_the_module_does() -> None:
+    """The module is one file that depends on nothing, so the pages cannot share its lines; they must not drift apart."""
+    phone = (SDK.parent / "pages" / "static" / "device.js").read_text(encoding="utf-8").replace("persona", "account")
+    module = MODULE.read_text(encoding="utf-8")
+    both = [
+        dict(re.findall(r"^(?:export )?((?:async )?function \w+)(.*?^\})", code, re.M | re.S))
+        for code in (phone, module)
+    ]
+    assert {"async function sign", "function signApproval", "function inStore", "async function deviceFor"} < set(
+        both[0]
+    )
+    assert both[0].items() <= both[1].items()
+    fixed = [
+        re.findall(r"^const (\w+_LIFE_S|ALGORITHM|SIGNING|STORE) = (.*);$", code, re.M) for code in (phone, module)
+    ]
+    assert fixed[0] == fixed[1] != []
+
+
 def test_the_style_sheet_beside_the_module_is_the_one_inside() -> None:
     css = MODULE.with_suffix(".css").read_text(encoding="utf-8")
     assert f"const STYLE = `{css}`;" in MODULE.read_text(encoding="utf-8")

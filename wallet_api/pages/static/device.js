@@ -13,7 +13,7 @@ const STORE = "devices";
 
 /** Whether this browser can keep a key here: WebCrypto wants https or a loopback address. */
 export function possible() {
-  return Boolean(window.isSecureContext && window.crypto && crypto.subtle && window.indexedDB);
+  return Boolean(window.isSecureContext && window.crypto && window.crypto.subtle && window.indexedDB);
 }
 
 /** The device of a persona, made at the first call: {privateKey, jwk, kid}. */
