@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import operations, visits
+from bench import bombs, operations, visits
 from scanner_kiosk.demo import memory
 
 # What a visit cannot do without: six signatures made and checked at least (request, approval, consent, copy, two receipts).
@@ -39,6 +39,8 @@ def measure(*, quiet: bool) -> dict[str, Any]:
     single = operations.codes()
     _say(quiet, "frames …")
     frames = operations.frames()
+    _say(quiet, "posted pictures beside bombs …")
+    posted = bombs.harm()
     with (
         tempfile.TemporaryDirectory(prefix="huzheng-bench-", dir=memory()) as one,
         tempfile.TemporaryDirectory(prefix="huzheng-bench-", dir=memory()) as two,
@@ -59,6 +61,7 @@ def measure(*, quiet: bool) -> dict[str, Any]:
         "visits_per_core_second": rates,
         "codes_per_core_second": operations.per_core_second(single),
         "decode_ms": frames,
+        "posted_ms": posted,
         "profile_top": top,
     }
 
@@ -79,6 +82,9 @@ def _print(report: Mapping[str, Any]) -> None:
         print(f"  {name:26} {value:9.0f}")
     print("\ndecoding                          ms a frame")
     for name, value in report["decode_ms"].items():
+        print(f"  {name:26} {value:9.2f}")
+    print("\na posted picture                  ms, waiting included")
+    for name, value in report["posted_ms"].items():
         print(f"  {name:26} {value:9.2f}")
     print("\nwhere a visit's time goes (own time)")
     for row in report["profile_top"]:

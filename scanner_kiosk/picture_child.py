@@ -61,7 +61,7 @@ def answer(data: bytes, reader: Reader, budget_ms: float) -> tuple[dict[str, Any
         found, pixels = {"refused": no.detail}, b""
     except (MemoryError, cv2.error) as problem:  # more than there is for one picture
         found, pixels = {"refused": type(problem).__name__}, b""
-    return found | {"peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}, pixels
+    return found, pixels
 
 
 def _found(grey: Grey, reader: Reader, budget_ms: float) -> dict[str, Any]:

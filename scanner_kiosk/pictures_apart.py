@@ -5,12 +5,13 @@ it does in `picture_child`: a fresh interpreter (no fork of a process with threa
 no key. Here, nothing looks inside of a picture:
 
 1. Length and first bytes are judged (`picture.judged`); the rest of the header is judged there, before any pixel.
-2. At most one picture is read and two wait; a fourth is TOO_MANY.
-3. The child is started at the first picture and kept. One that does not come up in time is Unavailable.
+2. Two pictures are read at once, each by a child of its own, so that one that takes long stands in nobody's way; two more
+   wait, first come first served, and the next is TOO_MANY. So is one whose turn does not come within ANSWER_S.
+3. The children are started at the first picture and kept. One that does not come up in time is Unavailable.
 4. One that does not answer within WALL_S, dies, or answers nonsense is killed, its picture is PICTURE_UNREADABLE, and the
-   next one is started at once, so that whoever comes next waits less.
-5. `close`, the end of this object and the end of the process end the child. It also ends by itself when nobody holds the
-   other end of its line.
+   next one is started at once. Whoever posted the picture waits for it (ANSWER_S), so that nobody else has to.
+5. `close`, the end of this object and the end of the process end the children. They also end by themselves when nobody
+   holds the other end of their line.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from threading import BoundedSemaphore, Lock
+from threading import Condition
 from typing import Any, Final
 
 import numpy as np
@@ -36,9 +39,11 @@ from scanner_kiosk.decode import BUDGET_MS
 from scanner_kiosk.look import Symbol
 from scanner_kiosk.picture import POSTED_PIXELS, Grey, judged
 
-WALL_S: Final = 2.0
+WALL_S: Final = 2.0  # reading
+ANSWER_S: Final = 3.0  # waiting and reading; only the very first picture may wait longer, for START_S
 START_S: Final = 20.0  # importing OpenCV and numpy takes half a second on an idle machine
-MOST_AT_ONCE: Final = 3  # one is read, two wait
+LANES: Final = 2
+WAITING: Final = 2
 _MOST_JSON: Final = 4 << 20  # a wall of symbols has thousands of them; a quarter of the pixels as JPEG in hex
 _ROOT: Final = str(Path(__file__).resolve().parent.parent)
 
@@ -53,88 +58,148 @@ class Seen:
     symbols: tuple[Symbol, ...]
     dark: bool
     preview: bytes
-    peak_kib: int
 
 
 class _Lost(Exception):  # noqa: N818
     """The child did not answer as it should."""
 
 
-class PicturesApart:
-    """One child and its queue. `read` may be called from any thread."""
+class _Late(_Lost):
+    """It did not answer in time."""
 
-    def __init__(
-        self,
-        *,
-        budget_ms: float = BUDGET_MS,
-        wall_s: float = WALL_S,
-        start_s: float = START_S,
-        python: str = sys.executable,
-    ) -> None:
-        self._budget_ms, self._wall_s, self._start_s, self._python = budget_ms, wall_s, start_s, python
-        self._places = BoundedSemaphore(MOST_AT_ONCE)
-        self._turn = Lock()
-        self._child: _Child | None = None
-        self.peak_kib = 0  # the child's largest size, as it said itself with its last answer
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a picture and a child may take: milliseconds of decoding, and seconds."""
+
+    budget_ms: float = BUDGET_MS
+    wall_s: float = WALL_S
+    answer_s: float = ANSWER_S
+    start_s: float = START_S
+
+
+class PicturesApart:
+    """The children and their queue. `read` may be called from any thread."""
+
+    def __init__(self, limits: Limits | None = None, *, lanes: int = LANES, python: str = sys.executable) -> None:
+        self._limits = limits or Limits()
+        self._lanes = [_Lane(self._limits, python) for _ in range(lanes)]
+        self._idle = [*self._lanes]
+        self._waiting: deque[object] = deque()
+        self._moved = Condition()
 
     def read(self, data: bytes) -> Seen:
         """What the picture shows. Refusal PICTURE_UNREADABLE or TOO_MANY; Unavailable where no child can be had."""
         data = judged(data)  # (1)
-        if not self._places.acquire(blocking=False):  # (2)
-            raise Refusal(Reason.TOO_MANY, detail="pictures waiting", n=1)
-        try:
-            with self._turn:
-                return self._ask(data)
-        finally:
-            self._places.release()
+        until = time.monotonic() + self._limits.answer_s
+        with self._turn(until) as lane:  # (2)
+            return lane.read(data, until=until)
 
     def close(self) -> None:
-        """End the child. A later picture starts another one."""
-        with self._turn:
-            self._end()
+        """End the children, after the pictures that are being read. A later picture starts others."""
+        with self._moved:
+            self._moved.wait_for(lambda: len(self._idle) == len(self._lanes), self._limits.answer_s)
+            for lane in self._lanes:
+                lane.end()
 
     @property
-    def pid(self) -> int | None:
-        """The child's process id, if there is one."""
-        return None if self._child is None else self._child.process.pid
+    def pids(self) -> tuple[int, ...]:
+        """The children's process ids."""
+        return tuple(lane.child.process.pid for lane in self._lanes if lane.child is not None)
 
-    def _ask(self, data: bytes) -> Seen:
-        child = self._ready()
+    @property
+    def peak_kib(self) -> int:
+        """The largest that any child has been."""
+        return max(lane.peak_kib for lane in self._lanes)
+
+    @contextmanager
+    def _turn(self, until: float) -> Iterator[_Lane]:
+        with self._moved:
+            for other in self._lanes:
+                other.begin()  # (3): all at once, since the second picture should not wait for a child of its own
+            if len(self._waiting) >= WAITING + len(self._idle):
+                raise _too_many()
+            me = object()
+            self._waiting.append(me)
+            try:
+                if not self._moved.wait_for(lambda: self._idle and self._waiting[0] is me, until - time.monotonic()):
+                    raise _too_many()
+                lane = self._idle.pop()
+            finally:
+                self._waiting.remove(me)
+                self._moved.notify_all()
         try:
-            found, pixels = child.ask(data, until=time.monotonic() + self._wall_s)
-            self.peak_kib = int(found["peak_kib"])
+            yield lane
+        finally:
+            with self._moved:
+                self._idle.append(lane)
+                self._moved.notify_all()
+
+
+class _Lane:
+    """One child at a time, and what becomes of it. Used by one thread at a time."""
+
+    def __init__(self, limits: Limits, python: str) -> None:
+        self._limits, self._python = limits, python
+        self.child: _Child | None = None
+        self._came_up = False
+        self.peak_kib = 0
+
+    def begin(self) -> None:
+        """Start a child where there was none yet; whoever reads is told why there is none."""
+        if self.child is None and not self._came_up:
+            with suppress(Unavailable):
+                self._start()
+
+    def read(self, data: bytes, *, until: float) -> Seen:
+        """One picture, until that instant at the latest."""
+        child = self._ready(until)
+        try:
+            found, pixels = child.ask(data, until=min(until, time.monotonic() + self._limits.wall_s))
             if "refused" in found:
                 raise Refusal(Reason.PICTURE_UNREADABLE, detail=str(found["refused"]))
             return _seen(found, pixels)
         except (_Lost, OSError, ValueError, LookupError, TypeError) as problem:  # (4)
-            self._end()
-            self._start()
+            self.end()
+            with suppress(Unavailable, Refusal):
+                self._ready(until)
             raise Refusal(
                 Reason.PICTURE_UNREADABLE, detail=f"the reader was stopped: {type(problem).__name__}"
             ) from problem
+        finally:
+            self._measure()
 
-    def _ready(self) -> _Child:
-        if self._child is not None and self._child.process.poll() is not None:
-            self._end()  # it was killed while it had nothing to do
-        child = self._child or self._start()  # (3)
+    def end(self) -> None:
+        """End the child, if there is one."""
+        self._measure()
+        child, self.child = self.child, None
+        if child is not None:
+            child.end()
+
+    def _ready(self, until: float) -> _Child:
+        if self.child is not None and self.child.process.poll() is not None:
+            self.end()  # it was killed while it had nothing to do
+        child = self.child or self._start()  # (3)
         try:
-            child.wait(until=time.monotonic() + self._start_s)
-        except (_Lost, OSError) as problem:
-            self._end()
+            child.wait(until=until if self._came_up else time.monotonic() + self._limits.start_s)
+        except _Lost as problem:
+            if self._came_up and isinstance(problem, _Late):
+                raise _too_many() from problem  # it replaces one that was killed, and goes on coming up
+            self.end()
             raise _no_child(type(problem).__name__) from problem
+        self._came_up = True
         return child
 
     def _start(self) -> _Child:
         try:
-            self._child = _Child(self._python, self._budget_ms)
+            self.child = _Child(self._python, self._limits.budget_ms)
         except OSError as problem:
             raise _no_child(type(problem).__name__) from problem
-        return self._child
+        return self.child
 
-    def _end(self) -> None:
-        child, self._child = self._child, None
-        if child is not None:
-            child.end()
+    def _measure(self) -> None:
+        if self.child is not None:
+            self.peak_kib = max(self.peak_kib, self.child.peak_kib())
 
 
 @cache
@@ -166,6 +231,15 @@ class _Child:
                 raise
         self.end = weakref.finalize(self, _end, self.process, self._line, os.getpid())  # (5)
 
+    def peak_kib(self) -> int:
+        """The largest it has been; 0 where it is no more."""
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        except OSError:
+            return 0
+        sizes = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+        return int(sizes[0]) if sizes else 0
+
     def wait(self, *, until: float) -> None:
         """Until the child has said that it is ready."""
         if not self._ready:
@@ -192,7 +266,13 @@ class _Child:
         parts = bytearray()
         while len(parts) < count:
             self._patience(until)
-            if not (part := self._line.recv(min(count - len(parts), 1 << 20))):
+            try:
+                part = self._line.recv(min(count - len(parts), 1 << 20))
+            except TimeoutError as problem:
+                raise _Late from problem
+            except OSError as problem:
+                raise _Lost from problem
+            if not part:
                 raise _Lost
             parts += part
         return parts
@@ -200,7 +280,7 @@ class _Child:
     def _patience(self, until: float) -> None:
         left = until - time.monotonic()
         if left <= 0:
-            raise _Lost
+            raise _Late
         self._line.settimeout(left)
 
 
@@ -209,6 +289,10 @@ def _end(process: subprocess.Popen[bytes], line: socket.socket, owner: int) -> N
     if os.getpid() == owner:  # a fork of the owner must not end the owner's child
         process.kill()
         process.wait()
+
+
+def _too_many() -> Refusal:
+    return Refusal(Reason.TOO_MANY, detail="pictures waiting", n=1)
 
 
 def _no_child(detail: str) -> Unavailable:
@@ -225,7 +309,6 @@ def _seen(found: dict[str, Any], pixels: bytes) -> Seen:
         symbols=tuple(_symbol(each) for each in found["symbols"]),
         dark=found["dark"] is True,
         preview=bytes.fromhex(found["preview"]),
-        peak_kib=int(found["peak_kib"]),
     )
 
 

@@ -7,7 +7,7 @@ resolves to 127.0.0.1 can even read the answers. So, for each request:
 2. what changes something comes from our own page (`Origin`, where the browser sends one it must be ours);
 3. all but the page itself and its assets carries `Counter-Token`: made anew at every start, handed out in the page, not
    readable by any other page;
-4. bodies are small, and pictures are unpacked and read by another process, one at a time (`pictures_apart`);
+4. bodies are small, and pictures are unpacked and read by other processes, two at a time (`pictures_apart`);
 5. answers are never stored, framed or sniffed, and no script runs that is not ours;
 6. while the screen is covered, only what is named in `_COVERED` is answered: nothing about the person leaves.
 

@@ -38,7 +38,7 @@ from scanner_kiosk.app import create_app
 from scanner_kiosk.counter import COUNTER, ENDED, Case, Counter, Invited
 from scanner_kiosk.devices.simulated import Evidence
 from scanner_kiosk.kiosk import Kiosk
-from scanner_kiosk.pictures_apart import MOST_AT_ONCE, PicturesApart
+from scanner_kiosk.pictures_apart import WAITING, PicturesApart
 from scanner_kiosk.screen import PAGE_HEADER, words
 from scanner_kiosk.settings import Settings, read_settings, read_windows
 from scanner_kiosk.visit import Asked, View, say
@@ -504,9 +504,8 @@ def test_what_is_no_small_picture_is_refused(page: Page, data: bytes, kind: str,
 def test_a_picture_that_finds_the_queue_full_is_told_when_to_come_again(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    full = PicturesApart()
-    for _ in range(MOST_AT_ONCE):
-        full._places.acquire()
+    full = PicturesApart(lanes=0)
+    full._waiting.extend(range(WAITING))
     monkeypatch.setattr(page.kiosk._source, "_apart", full)
     answer = page.post("frames", data=png("x"), content_type="image/png")
     assert (answer.status_code, code_of(answer), answer.headers["Retry-After"]) == (429, "TOO_MANY", "1")
