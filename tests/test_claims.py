@@ -28,12 +28,13 @@ from consent.approval import APPROVAL, Decision
 from consent.attest import ATTEST, staff_of
 from consent.b64 import digest_of, from_b64, new_id, to_b64
 from consent.card import CARD, PAD, device_of
+from consent.enrolment import ENROLMENT, applicant, open_enrolment, seal_enrolment
 from consent.envelope import new_envelope_key
 from consent.errors import Reason, Refusal
 from consent.grant import CONSENT, open_grant
 from consent.holding import HOLDING
 from consent.invitation import INVITATION, PREFIX, open_invitation, seal_invitation
-from consent.keys import KeyRing, Kind, OneKey, SigningKey
+from consent.keys import KeyRing, Kind, OneKey, SigningKey, new_key, signing_key
 from consent.receipt import RECEIPT
 from consent.request import REQUEST, open_aside
 from consent.seal import COMMON, compact, signed_digest
@@ -73,7 +74,17 @@ from verifier.stores import library as library_tables
 SHOWING = "0123456789abcdef01234567"
 STANDING_DEVICE = DEVICE_KEY.published(STANDING.typ, **VALIDITY)
 INVITATIONS = KeyRing([REQUEST_KEY.published(INVITATION.typ, **VALIDITY)])
+_MADE = new_key("EdDSA", issuer="new")
+KIOSK_KEY = signing_key(_MADE.private, issuer=applicant(_MADE.public))
 MORE: tuple[Paper, ...] = (
+    Paper(
+        kind=ENROLMENT,
+        key=KIOSK_KEY,
+        keys=OneKey(KIOSK_KEY.published(ENROLMENT.typ, **VALIDITY)),
+        audience=DESK,
+        text=seal_enrolment(KIOSK_KEY, province=DESK, device_code=None, now=NOW),
+        open=lambda text, now: open_enrolment(text, KIOSK_KEY.public, province=DESK, device_code=None, now=now),
+    ),
     Paper(
         kind=STANDING,
         key=DEVICE_KEY,
@@ -288,6 +299,11 @@ TABLE: dict[str, dict[str, Row]] = {
         ),
         "evidence": (WORD, [(DIGEST_, Taken("stays with the unit's file, which has what it is the digest of"))]),
         "declarations": (LIST, [([], Taken("the sheet needs them: verifier.cards")), (["A"], SHAPE)]),
+    },
+    ENROLMENT.typ: {
+        **common(60, audience=HOME, issuer="new:" + DIGEST_),
+        "step": (WORD, [("token", No(Reason.DOCUMENT_CLAIMS, "proof for another step")), ("", SHAPE)]),
+        "code": (MAYBE, [(DIGEST_, No(Reason.DOCUMENT_CLAIMS, "proof for another step")), ("", SHAPE)]),
     },
     WINDOW.typ: {
         **common(60, audience=HOME, issuer=f"{DESK}:hall-1.w08"),

@@ -68,7 +68,7 @@ def requirements(*, extras: tuple[str, ...]) -> list[Requirement]:
 
 def third_party_imports(*folders: str) -> set[str]:
     """Top-level names of all imports, also those inside functions, that are neither ours nor Python's."""
-    ours = {*ROOMS, "tests", "bench", "conftest", "huzheng_wallet"}
+    ours = {*ROOMS, "tests", "bench", "conftest", "huzheng_wallet", "vendor_app"}
     found: set[str] = set()
     for folder in folders:
         ours.update(path.stem for path in (ROOT / folder).rglob("*.py")) if folder in {
