@@ -42,7 +42,7 @@ BOMBS = bombs(GOOD)
 REFUSED = [name for name in BOMBS if not any(word in name for word in ("wall", "within", "let through", "unpacks"))]
 
 
-@pytest.mark.parametrize("name", list(BOMBS))
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.full] * ("wall" in n)) for n in BOMBS])
 def test_a_bomb_is_answered_within_the_limits_and_the_next_picture_is_read(apart: PicturesApart, name: str) -> None:
     found = outcome(apart.read, BOMBS[name])
     assert found is Reason.PICTURE_UNREADABLE or (name not in REFUSED and not is_refused(found))
@@ -79,6 +79,7 @@ def test_a_child_that_was_killed_is_replaced_and_no_dead_one_is_left() -> None:
         apart.close()
 
 
+@pytest.mark.full
 def test_a_child_that_hangs_is_killed_at_the_wall_limit_and_the_next_picture_is_read() -> None:
     apart = PicturesApart(lanes=1)
     try:
@@ -168,6 +169,7 @@ def test_two_are_read_two_wait_and_a_fifth_is_told_to_come_again() -> None:
     apart.close()
 
 
+@pytest.mark.full
 def test_while_one_picture_takes_long_another_is_read() -> None:
     apart, ends = PicturesApart(Limits(wall_s=60, answer_s=60)), SimpleQueue[object]()
     slow, quick = stopped(apart)
@@ -182,6 +184,7 @@ def test_while_one_picture_takes_long_another_is_read() -> None:
     apart.close()
 
 
+@pytest.mark.full
 def test_who_waits_is_answered_in_time_all_the_same() -> None:
     """The wait counts: whoever comes behind pictures that take their whole time is told to come again."""
     apart, ends = PicturesApart(Limits(wall_s=60, answer_s=60)), SimpleQueue[object]()
@@ -197,6 +200,7 @@ def test_who_waits_is_answered_in_time_all_the_same() -> None:
     apart.close()
 
 
+@pytest.mark.full
 def test_the_size_of_a_child_that_was_killed_is_known() -> None:
     apart = PicturesApart(lanes=1)
     assert apart.read(GOOD).texts == (TEXT,)
@@ -209,6 +213,7 @@ def test_the_size_of_a_child_that_was_killed_is_known() -> None:
     apart.close()
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="HUZHENG_VECTORS names no photographs")
 def test_nothing_is_lost_that_is_read_in_this_process() -> None:
     # A budget in which every repair fits, so that a busy machine changes nothing.
