@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
+from itertools import takewhile
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -208,6 +209,6 @@ def _line(id_: str, text: str, found: Finding, place: Place, now: datetime) -> d
 
 
 def _open(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What stands after the last time that the list was taken away."""
-    last = max((n for n, line in enumerate(lines) if "taken_away" in line), default=-1)
-    return [line for line in lines[last + 1 :] if "check" in line]
+    """What stands after the last time that the list was taken away. The page polls this: the lines before are not looked at."""
+    unread = takewhile(lambda line: "taken_away" not in line, reversed(lines))
+    return [line for line in unread if "check" in line][::-1]

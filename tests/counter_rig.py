@@ -32,6 +32,7 @@ from consent.sentences import Audience, Lang, next_step, sentences
 from consent.telling import problem_of
 from consent.window import HEADER, issuer_of, open_window
 from scanner_kiosk.province_client import Line, Reply
+from scanner_kiosk.settings import Settings
 
 START = datetime(2026, 6, 1, 2, 0, tzinfo=UTC)
 PERSON = synthetic_id("310199", datetime(1990, 1, 2, tzinfo=UTC).date(), 11)
@@ -347,6 +348,19 @@ class Rig:
     def desk(self) -> FakeDesk:
         """Shanghai's."""
         return self.desks["31"]
+
+    def settings(self, **more: Any) -> Settings:
+        """Of a kiosk in this sandbox, before a browser's camera."""
+        given: dict[str, Any] = {
+            "profile": "sandbox",
+            "keylist": str(self.folder / "keylist.json"),
+            "keylist_sha256": self.keylist_sha256,
+            "windows": str(self.windows),
+            "personas": str(self.personas),
+            "camera": "posted:",
+            "state": str(self.folder / "state"),
+        }
+        return Settings(**{**given, **more})
 
     def code(self) -> str:
         """A genuine code, another one each time."""

@@ -23,7 +23,6 @@ from scanner_kiosk.camera import Frame
 from scanner_kiosk.decode import read_codes
 from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.picture import Grey, read_picture
-from scanner_kiosk.settings import Settings
 from tests.counter_rig import PERSON, Rig, new_rig, png
 
 FULL = bool(os.environ.get("HUZHENG_FULL"))
@@ -108,15 +107,7 @@ class Counter:
 @pytest.fixture
 def counter(tmp_path: Path) -> Iterator[Counter]:
     rig, clip = new_rig(tmp_path), Clip()
-    settings = Settings(
-        profile="sandbox",
-        keylist=str(rig.folder / "keylist.json"),
-        keylist_sha256=rig.keylist_sha256,
-        windows=str(rig.windows),
-        personas=str(rig.personas),
-        camera="posted:",
-        state=str(rig.folder / "state"),
-    )
+    settings = rig.settings()
     log = new_log("scanner_kiosk", rig.clock, stream=io.StringIO())
     app = create_app(settings, clock=rig.clock, log=log, line=rig.line, start=False)
     kiosk: Kiosk = app.extensions["kiosk"]

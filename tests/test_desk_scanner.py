@@ -23,7 +23,7 @@ from scanner_kiosk.devices.desk_scanner import DeskScanner, Keys, Serial, named
 from scanner_kiosk.devices.scanned_lines import EVENT, LONGEST, Keyboard, Lines
 from scanner_kiosk.doctor import Finding, Mark
 from tests.counter_rig import SOON, new_rig
-from tests.test_screen import Page, settings_of
+from tests.test_screen import Page
 
 BASE45 = string.digits + string.ascii_uppercase + " $%*+-./:"
 LOG = new_log("test", SystemClock(), level="error")
@@ -145,7 +145,7 @@ def test_a_serial_scanner_is_heard_through_a_refusal_and_again_when_its_cable_is
 
 def test_a_pulled_scanner_is_said_on_the_screen_within_three_seconds_and_cured_by_plugging_in(tmp_path: Path) -> None:
     rig = new_rig(tmp_path, SystemClock())
-    app = create_app(settings_of(rig, scanner=f"serial:{tmp_path}/usb-*"), clock=rig.clock, line=rig.line, log=LOG)
+    app = create_app(rig.settings(scanner=f"serial:{tmp_path}/usb-*"), clock=rig.clock, line=rig.line, log=LOG)
     page, kiosk = Page(app), app.extensions["kiosk"]
     scanner = kiosk.scanner
 
@@ -180,7 +180,7 @@ def test_a_pulled_scanner_is_said_on_the_screen_within_three_seconds_and_cured_b
 
 def test_a_kiosk_without_a_scanner_says_so_and_misses_none(tmp_path: Path) -> None:
     rig = new_rig(tmp_path)
-    app = create_app(settings_of(rig), clock=rig.clock, line=rig.line, log=LOG)
+    app = create_app(rig.settings(), clock=rig.clock, line=rig.line, log=LOG)
     assert Page(app).get("state").get_json()["scanner"] == "none"
     app.extensions["kiosk"].stop()
 

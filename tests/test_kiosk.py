@@ -38,7 +38,6 @@ from scanner_kiosk.look import Symbol, dark, guide, look, margin_of, preview
 from scanner_kiosk.own_code import LATE, RENEW, drawing, opened
 from scanner_kiosk.picture import Grey, read_picture
 from scanner_kiosk.scene import Camera, frame
-from scanner_kiosk.settings import Settings
 from scanner_kiosk.visit import Asked
 from tests.counter_rig import PERSON, Rig, new_rig, png
 
@@ -91,15 +90,7 @@ def rig(tmp_path: Path) -> Rig:
 def here(rig: Rig) -> Iterator[Counted]:
     lines = io.StringIO()
     app = create_app(
-        Settings(
-            profile="sandbox",
-            keylist=str(rig.folder / "keylist.json"),
-            keylist_sha256=rig.keylist_sha256,
-            windows=str(rig.windows),
-            personas=str(rig.personas),
-            camera="posted:",
-            state=str(rig.folder / "state"),
-        ),
+        rig.settings(),
         clock=rig.clock,
         log=new_log("scanner_kiosk", rig.clock, stream=lines),
         line=rig.line,

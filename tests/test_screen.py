@@ -40,7 +40,7 @@ from scanner_kiosk.devices.simulated import Evidence
 from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.pictures_apart import WAITING, PicturesApart
 from scanner_kiosk.screen import PAGE_HEADER, words
-from scanner_kiosk.settings import Settings, read_settings, read_windows
+from scanner_kiosk.settings import read_settings, read_windows
 from scanner_kiosk.visit import Asked, View, say
 from scanner_kiosk.ways import Answer, Half, OnCard
 from tests.counter_rig import COPY, OTHER, PERSON, Rig, new_rig, png
@@ -49,19 +49,6 @@ HOST = "127.0.0.1:8441"
 ORIGIN = f"http://{HOST}"
 STATIC = Path(__file__).parent.parent / "scanner_kiosk" / "static"
 PAGE = Path(__file__).parent.parent / "scanner_kiosk" / "templates" / "counter" / "page.html"
-
-
-def settings_of(rig: Rig, **more: Any) -> Settings:
-    given: dict[str, Any] = {
-        "profile": "sandbox",
-        "keylist": str(rig.folder / "keylist.json"),
-        "keylist_sha256": rig.keylist_sha256,
-        "windows": str(rig.windows),
-        "personas": str(rig.personas),
-        "camera": "posted:",
-        "state": str(rig.folder / "state"),
-    }
-    return Settings(**{**given, **more})
 
 
 class Page:
@@ -110,7 +97,7 @@ def rig(tmp_path: Path) -> Rig:
 def page(rig: Rig) -> Iterator[Page]:
     lines = io.StringIO()
     log = new_log("scanner_kiosk", rig.clock, stream=lines)
-    app = create_app(settings_of(rig), clock=rig.clock, log=log, line=rig.line, start=False)
+    app = create_app(rig.settings(), clock=rig.clock, log=log, line=rig.line, start=False)
     yield Page(app)
     app.extensions["kiosk"].stop()
     assert PERSON not in lines.getvalue()
@@ -175,7 +162,7 @@ def test_all_but_the_page_and_its_assets_needs_the_token_of_this_start(page: Pag
 
 
 def test_the_token_is_another_one_after_each_start(page: Page, rig: Rig) -> None:
-    again = Page(create_app(settings_of(rig), clock=rig.clock, line=rig.line, start=False))
+    again = Page(create_app(rig.settings(), clock=rig.clock, line=rig.line, start=False))
     assert again.token != page.token
     again.kiosk.stop()
 
@@ -328,7 +315,7 @@ def test_a_live_kiosk_has_neither_card_simulator_nor_foreign_cameras(rig: Rig) -
         key = Path(row["key_uri"].removeprefix("file:"))
         key.write_text(key.read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8")  # without the sandbox mark
     rig.windows.write_text(json.dumps(rows), encoding="utf-8")
-    app = create_app(settings_of(rig, profile="live"), clock=rig.clock, line=rig.line, start=False)
+    app = create_app(rig.settings(profile="live"), clock=rig.clock, line=rig.line, start=False)
     page = Page(app)
     assert page.get("choices").get_json()["cards"] == []
     assert code_of(page.post("choose", {"camera": "sim:http://127.0.0.1:80/x.png"})) == "FORBIDDEN"
@@ -647,19 +634,19 @@ def test_pages_have_nothing_inline_and_nothing_from_elsewhere(page: Page) -> Non
 
 
 def test_practice_is_written_over_the_page_and_takes_sandbox_keys_only(rig: Rig) -> None:
-    app = create_app(settings_of(rig, practice=1), clock=rig.clock, line=rig.line, start=False)
+    app = create_app(rig.settings(practice=1), clock=rig.clock, line=rig.line, start=False)
     for lang in ("zh-CN", "en"):
         assert 'id="practice"' in app.test_client().get(f"/counter/?lang={lang}", base_url=ORIGIN).text
     app.extensions["kiosk"].stop()
     key = Path(json.loads(rig.windows.read_text(encoding="utf-8"))[0]["key_uri"].removeprefix("file:"))
     key.write_text(key.read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8")  # as a live key is
     with pytest.raises(Refusal) as told:
-        create_app(settings_of(rig, practice=1), clock=rig.clock, line=rig.line, start=False)
+        create_app(rig.settings(practice=1), clock=rig.clock, line=rig.line, start=False)
     assert told.value.reason is Reason.KEY_NOT_ALLOWED
 
 
 def test_practice_is_written_over_every_dialog_too(rig: Rig) -> None:
-    app = create_app(settings_of(rig, practice=1), clock=rig.clock, line=rig.line, start=False)
+    app = create_app(rig.settings(practice=1), clock=rig.clock, line=rig.line, start=False)
     for lang in ("zh-CN", "en"):
         text = app.test_client().get(f"/counter/?lang={lang}", base_url=ORIGIN).text
         dialogs = re.findall(r'<dialog id="([^"]+)"(.*?)</dialog>', text, re.DOTALL)
@@ -687,7 +674,7 @@ def test_a_practice_kiosk_refuses_a_live_key_of_a_device_or_of_staff_and_names_i
     row |= {"unit": "11310000MB2F300001", **devices}
     rig.windows.write_text(json.dumps([row]), encoding="utf-8")
     with pytest.raises(Refusal) as told:
-        create_app(settings_of(rig, practice=1), clock=rig.clock, line=rig.line, start=False)
+        create_app(rig.settings(practice=1), clock=rig.clock, line=rig.line, start=False)
     assert told.value.reason is Reason.KEY_NOT_ALLOWED
     assert f"{row['window']}, {holder}: a practice kiosk takes sandbox keys only" in (told.value.detail or "")
 
@@ -822,5 +809,5 @@ def test_a_card_that_might_be_a_real_persons_stops_the_start(rig: Rig) -> None:
     people[1]["id_number"] = "110101199003070038"
     rig.personas.write_text(json.dumps(people), encoding="utf-8")
     with pytest.raises(ValueError, match="row 2") as stopped:
-        create_app(settings_of(rig), clock=rig.clock, line=rig.line, start=False)
+        create_app(rig.settings(), clock=rig.clock, line=rig.line, start=False)
     assert "110101199003070038" not in str(stopped.value)

@@ -39,7 +39,7 @@ from tests.country import refused as refusal
 from tests.counts import count, outcome
 from tests.outer import Outer, found_outer
 from tests.outer import Phone as OuterPhone
-from tests.test_screen import Page, settings_of
+from tests.test_screen import Page
 from verifier import named
 from verifier.desk import Presentation
 from verifier.stores import inner
@@ -734,7 +734,7 @@ def test_a_phone_of_the_demo_can_ask_for_a_twin(stage: Stage) -> None:
 def page(tmp_path: Path) -> Iterator[Page]:
     """The counter's page, a kiosk behind it that is stepped by hand, and a desk behind that."""
     rig = new_rig(tmp_path)
-    found = Page(create_kiosk(settings_of(rig), clock=rig.clock, line=rig.line, start=False))
+    found = Page(create_kiosk(rig.settings(), clock=rig.clock, line=rig.line, start=False))
     found.app.extensions["rig"] = rig
     yield found
     found.kiosk.stop()

@@ -27,7 +27,6 @@ from scanner_kiosk.devices.desk_scanner import DeskScanner, named
 from scanner_kiosk.kiosk import Kiosk
 from scanner_kiosk.picture import read_picture
 from scanner_kiosk.reports import Reports
-from scanner_kiosk.settings import Settings
 from scanner_kiosk.visit import say
 from tests.browser.chromium import ARGUMENTS, CHROMIUM, MARKS
 from tests.counter_rig import PERSON, Rig, new_rig, png
@@ -74,16 +73,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setattr(parts, "open_camera", open_camera)
     holder: list[Any] = []
     http = make_server("127.0.0.1", 0, lambda e, s: holder[0](e, s), threaded=True, request_handler=Quiet)
-    settings = Settings(
-        profile="sandbox",
-        keylist=str(rig.folder / "keylist.json"),
-        keylist_sha256=rig.keylist_sha256,
-        windows=str(rig.windows),
-        personas=str(rig.personas),
-        camera="sim:",
-        state=str(rig.folder / "state"),
-        listen=f"127.0.0.1:{http.server_port}",
-    )
+    settings = rig.settings(camera="sim:", listen=f"127.0.0.1:{http.server_port}")
     log = new_log("scanner_kiosk", rig.clock, stream=io.StringIO())
     app = parts.create_app(settings, clock=rig.clock, log=log, line=rig.line, start=False)
     holder.append(app)

@@ -25,7 +25,7 @@ from verifier.doors import schemas
 from verifier.doors.frame import JSON
 from verifier.doors.guards import RequiresWindow
 from verifier.doors.problems import Door
-from verifier.doors.says import says
+from verifier.doors.says import PROOF, says
 from verifier.invitations import Invitations
 from verifier.office import visit_topic
 
@@ -48,16 +48,7 @@ _WAIT: Final = {
 _WINDOW: Final = (
     Reason.UNAUTHENTICATED,
     Reason.WINDOW_UNKNOWN,
-    Reason.DOCUMENT_MALFORMED,
-    Reason.DOCUMENT_TOO_LONG,
-    Reason.DOCUMENT_WRONG_KIND,
-    Reason.DOCUMENT_CLAIMS,
-    Reason.DOCUMENT_KEY_UNKNOWN,
-    Reason.DOCUMENT_SIGNATURE,
-    Reason.DOCUMENT_EXPIRED,
-    Reason.DOCUMENT_NOT_YET_VALID,
-    Reason.DOCUMENT_REPLAYED,
-    Reason.STORE_UNAVAILABLE,
+    *PROOF,
 )
 _PRESENT: Final = (
     Reason.BODY_MALFORMED,

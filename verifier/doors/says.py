@@ -8,7 +8,7 @@ every operation for reasons that it does not name.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from flask import Flask
 
@@ -18,6 +18,20 @@ from consent.telling import examples_of, responses_of
 from verifier.doors.problems import Door, ProblemApi
 
 _VIEW = TypeVar("_VIEW", bound=Callable[..., Any])
+
+PROOF: Final = (
+    Reason.DOCUMENT_MALFORMED,
+    Reason.DOCUMENT_TOO_LONG,
+    Reason.DOCUMENT_WRONG_KIND,
+    Reason.DOCUMENT_CLAIMS,
+    Reason.DOCUMENT_KEY_UNKNOWN,
+    Reason.DOCUMENT_SIGNATURE,
+    Reason.DOCUMENT_EXPIRED,
+    Reason.DOCUMENT_NOT_YET_VALID,
+    Reason.DOCUMENT_REPLAYED,
+    Reason.STORE_UNAVAILABLE,
+)
+"""What any operation that takes a proof, used once, may say to it."""
 
 
 def says(*reasons: Reason) -> Callable[[_VIEW], _VIEW]:

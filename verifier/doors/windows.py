@@ -21,7 +21,7 @@ from consent.sentences import Audience
 from consent.telling import PROBLEM_TYPE, problem_of
 from verifier.doors.guards import requires_nothing
 from verifier.doors.problems import Door
-from verifier.doors.says import says
+from verifier.doors.says import PROOF, says
 from verifier.enrolment import Enrolments
 
 _BODY: Final = (
@@ -29,16 +29,7 @@ _BODY: Final = (
     Reason.BODY_INVALID,
     Reason.MEDIA_TYPE,
     Reason.TOO_LARGE,
-    Reason.DOCUMENT_MALFORMED,
-    Reason.DOCUMENT_TOO_LONG,
-    Reason.DOCUMENT_WRONG_KIND,
-    Reason.DOCUMENT_CLAIMS,
-    Reason.DOCUMENT_KEY_UNKNOWN,
-    Reason.DOCUMENT_SIGNATURE,
-    Reason.DOCUMENT_EXPIRED,
-    Reason.DOCUMENT_NOT_YET_VALID,
-    Reason.DOCUMENT_REPLAYED,
-    Reason.STORE_UNAVAILABLE,
+    *PROOF,
 )
 _OAUTH: Final = (
     Reason.INVALID_GRANT,
